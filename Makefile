@@ -1,0 +1,83 @@
+# Plateward. `make` explains itself; everything needs Python 3.11+, make and a package registry, nothing else.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+ARGS   ?=
+export PYTHONDONTWRITEBYTECODE = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev demo up test test-fast lint format gen lock opa docs fuzz policy train eval bench clean
+
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[36mmake %-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Plateward needs Python 3.11 or newer: try  make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: requirements/runtime.txt pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/runtime.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.runtime
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@
+
+setup: $(VENV)/.runtime ## Install what running needs (hashed lock file)
+setup-dev: $(VENV)/.dev ## Install what developing and testing need
+
+demo: setup ## The whole platform on this machine, live (ARGS=--once ends by itself)
+	@$(BIN)/python tools/opa.py --quiet || true
+	@$(BIN)/plateward demo $(ARGS)
+
+up: setup ## Start the five services with embedded defaults and keep them running
+	@$(BIN)/plateward up $(ARGS)
+
+test: setup-dev opa ## Set up and run all tests, with coverage
+	$(BIN)/python -m pytest -q --cov --cov-report=term $(ARGS)
+
+test-fast: setup-dev ## Unit tests only
+	$(BIN)/python -m pytest -q tests/unit $(ARGS)
+
+policy: setup-dev opa ## Policy conformance: OPA server and in-process engine must agree
+	$(BIN)/python -m pytest -q tests/policy $(ARGS)
+
+fuzz: setup-dev ## 10,000 mutated messages against each service (ARGS="--count 10000 --seed 1")
+	$(BIN)/python -m tests.fuzz $(ARGS)
+
+lint: setup-dev ## Format, lint, types, import rules, spelling, generated code, protos
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+	$(BIN)/python tools/protogen.py --check
+	$(BIN)/python tools/protolint.py
+	$(BIN)/python tools/docs.py --check
+	$(BIN)/python tools/shape.py
+
+format: setup-dev ## Format the code and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix-only .
+
+gen: setup-dev ## Generate the stubs from proto/
+	$(BIN)/python tools/protogen.py
+
+docs: setup-dev ## Generate docs/traceability.md, docs/configuration.md and docs/api.md
+	$(BIN)/python tools/docs.py
+
+lock: ## Compile the hashed lock files (needs uv on PATH)
+	$(PYTHON) tools/lock.py
+
+opa: setup ## Find OPA or install a pinned version into .tools/
+	@$(BIN)/python tools/opa.py
+
+train: ## Train detector and reader from ../shared/data (its own environment; see training/README.md)
+	$(MAKE) -C training train PYTHON=$(PYTHON)
+
+eval: setup-dev ## Score the models on the benchmark photographs, where they are present
+	$(BIN)/python -m training.evaluate $(ARGS)
+
+clean: ## Remove what was set up (environment, demo state, tools)
+	rm -rf $(VENV) .plateward .tools build .coverage .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
