@@ -64,7 +64,7 @@ format: setup-dev ## Format the code and mend what can be mended
 gen: setup-dev ## Generate the stubs from proto/
 	$(BIN)/python tools/protogen.py
 
-docs: setup-dev ## Generate docs/traceability.md, docs/configuration.md and docs/api.md
+docs: setup-dev ## Generate docs/traceability.md and docs/configuration.md
 	$(BIN)/python tools/docs.py
 
 lock: ## Compile the hashed lock files (needs uv on PATH)

@@ -2,67 +2,56 @@
 
 Rules
 -----
-1. ``buf lint`` runs on the descriptor set that protoc builds (imports come from wheels, not from a registry).
-2. ``buf breaking`` compares with the API of the last commit on ``main`` that is not this one: what clients may rely on.
+1. ``buf lint`` runs on the descriptor set that protoc builds: imports come from wheels, not from a registry.
+2. ``buf breaking`` compares with ``proto/baseline.binpb``, the API that clients may rely on.
+3. The baseline moves only by ``--accept``, in a commit that says why; an additive change never needs it.
 
-Usage: ``python tools/protolint.py [--against REF]``
+Usage: ``python tools/protolint.py [--accept]``
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import protogen
+from google.protobuf import descriptor_pb2
 
 ROOT = Path(__file__).resolve().parent.parent
-BUF = Path(sys.executable).parent / "buf"
+BASELINE = ROOT / "proto" / "baseline.binpb"
 
 
-def _image(root: Path, out: Path) -> None:
-    protogen.PROTO = root
-    with tempfile.TemporaryDirectory() as scratch:
-        protogen.generate(Path(scratch), image=out)
-
-
-def _base(ref: str | None) -> str | None:
-    """Return the commit to compare with, or None in a repository without an earlier one."""
-    found = subprocess.run(
-        ["git", "rev-parse", "--verify", "--quiet", ref or "HEAD~1"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    return found.stdout.strip() or None
+def _buf(*arguments: str | Path) -> int:
+    tool = Path(sys.executable).parent / "buf"
+    return subprocess.run([tool, *arguments, "--config", ROOT / "buf.yaml", "--path", "plateward"], check=False).returncode
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--against", default=os.environ.get("PLATEWARD_API_BASE"), help="commit to compare with (default: HEAD~1)")
+    parser.add_argument("--accept", action="store_true", help="make the API as it is now the one to compare with")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         now = Path(scratch) / "now.binpb"
-        _image(ROOT / "proto", now)
-        lint = subprocess.run([BUF, "lint", now, "--config", ROOT / "buf.yaml", "--path", "plateward"], check=False)
-        if lint.returncode:
-            return lint.returncode
-        base = _base(args.against)
-        if base is None:
-            print("buf lint: clean; no earlier commit to compare with")
+        stubs = Path(scratch) / "stubs"
+        stubs.mkdir()
+        protogen.generate(stubs, image=now)
+        if code := _buf("lint", now):
+            return code
+        if args.accept:
+            files = descriptor_pb2.FileDescriptorSet.FromString(now.read_bytes())
+            for file in files.file:
+                file.ClearField("source_code_info")
+            BASELINE.write_bytes(files.SerializeToString(deterministic=True))
+            print(f"accepted: {BASELINE.relative_to(ROOT)} is the API as it is now")
             return 0
-        archive = subprocess.run(["git", "archive", base, "proto"], cwd=ROOT, capture_output=True, check=True)
-        before = Path(scratch) / "before"
-        before.mkdir()
-        subprocess.run(["tar", "-x", "-C", before], input=archive.stdout, check=True)
-        old = Path(scratch) / "old.binpb"
-        _image(before / "proto", old)
-        breaking = subprocess.run(
-            [BUF, "breaking", now, "--against", old, "--config", ROOT / "buf.yaml", "--path", "plateward"], check=False
-        )
-        if breaking.returncode == 0:
-            print(f"buf lint and buf breaking (against {base[:12]}): clean")
-        return breaking.returncode
+        if code := _buf("breaking", now, "--against", BASELINE):
+            print("the API breaks its clients: make the change additive, or see rule 3 in tools/protolint.py")
+            return code
+    print("buf lint, buf breaking: clean")
+    return 0
 
 
 if __name__ == "__main__":
