@@ -1,0 +1,1 @@
+"""Programs that call the services over gRPC like any outsider."""

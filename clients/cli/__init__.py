@@ -1,0 +1,1 @@
+"""``plateward``: the command line of the platform."""

@@ -1,0 +1,65 @@
+"""The ``plateward`` command: mounts the sub-commands and turns failures into a sentence with the next step.
+
+Heavy imports (video, models, database) happen inside the sub-commands: ``plateward --help`` must be quick.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from clients.cli import audit, hits
+from clients.cli.demo import demo
+from clients.cli.recognize import recognize
+from clients.cli.search import search
+from clients.cli.stack import token, up
+from clients.connection import ConnectionFileError
+from clients.gateway.command import gateway
+
+app = typer.Typer(
+    name="plateward",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help="The licence-plate reader platform a police department can run and its public can trust.",
+    epilog="Start with [bold]plateward demo[/bold], or [bold]plateward up[/bold] and then "
+    "[bold]plateward search[/bold]. Every sub-command explains itself with --help.",
+)
+app.command(rich_help_panel="Try it")(demo)
+app.command(rich_help_panel="Try it")(up)
+app.command(rich_help_panel="Try it")(token)
+app.command(rich_help_panel="Read plates")(recognize)
+app.command(rich_help_panel="Read plates")(gateway)
+app.command(rich_help_panel="Work with reads")(search)
+app.add_typer(hits.app, name="hits", rich_help_panel="Work with reads")
+app.add_typer(audit.app, name="audit", rich_help_panel="Check the platform")
+
+
+def _version(show: bool) -> None:
+    if show:
+        from importlib.metadata import version
+
+        print(f"plateward {version('plateward')}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Licence-plate reading that proves what it does."""
+
+
+def run() -> None:
+    """Entry point: known faults become one line on standard error and exit code 2."""
+    try:
+        app()
+    except ConnectionFileError as error:
+        print(f"plateward: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
