@@ -43,9 +43,15 @@ class Tally:
 
 async def fuzz_service(connection: Connection, service: str, count: int, seed: int) -> Tally:
     """Send ``count`` mutated messages to the methods of a service; return the tally."""
-    methods = [m for m in every_method() if m.service == service and any(k in IDENTITIES for k in m.rule.callers)]
+    methods = [
+        m for m in every_method() if m.service == service and any(k in IDENTITIES for k in m.rule.callers)
+    ]
     if service in ("access", "audit"):
-        methods += [m for m in every_method() if m.service == service and not any(k in IDENTITIES for k in m.rule.callers)]
+        methods += [
+            m
+            for m in every_method()
+            if m.service == service and not any(k in IDENTITIES for k in m.rule.callers)
+        ]
     tally, rng = Tally(), random.Random(f"{service}{seed}")
     channels = {name: connection.channel(service, name) for name in IDENTITIES.values()}
     work = ((rng.choice(methods), rng.getrandbits(48)) for _ in range(count))
@@ -60,7 +66,13 @@ async def fuzz_service(connection: Connection, service: str, count: int, seed: i
     return tally
 
 
-async def _send(connection: Connection, channels: dict[str, grpc.aio.Channel], method: Method, rng: random.Random, tally: Tally) -> None:
+async def _send(
+    connection: Connection,
+    channels: dict[str, grpc.aio.Channel],
+    method: Method,
+    rng: random.Random,
+    tally: Tally,
+) -> None:
     payload = mutated(method.request_class(), rng)
     allowed = [IDENTITIES[k] for k in method.rule.callers if k in IDENTITIES] or ["portal"]
     identity = rng.choice(allowed)
@@ -82,13 +94,19 @@ async def fuzz(stack: Stack, root: Path, count: int, seed: int) -> dict[str, Tal
         tallies[service] = await fuzz_service(connection, service, count, seed)
     for row in stack.status():
         if row.pid != before[row.name] or row.health != "SERVING":
-            tallies[row.name].faults.append(f"{row.name} is {row.health} (process {before[row.name]} → {row.pid})")
+            tallies[row.name].faults.append(
+                f"{row.name} is {row.health} (process {before[row.name]} → {row.pid})"
+            )
     return tallies
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=10_000, help="messages for each service (default: 10000)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--count", type=int, default=10_000, help="messages for each service (default: 10000)"
+    )
     parser.add_argument("--seed", type=int, default=1, help="seed of populations and mutations (default: 1)")
     args = parser.parse_args()
     broken = 0
@@ -99,7 +117,10 @@ def main() -> int:
             stack.start_all(lambda step: print(f"  {step}", flush=True))
             begun = time.monotonic()
             for service, tally in asyncio.run(fuzz(stack, root, args.count, args.seed)).items():
-                print(f"{service:11} {sum(tally.statuses.values())} messages, {len(tally.faults)} faults, {dict(tally.statuses.most_common())}", flush=True)
+                print(
+                    f"{service:11} {sum(tally.statuses.values())} messages, {len(tally.faults)} faults, {dict(tally.statuses.most_common())}",
+                    flush=True,
+                )
                 print(*tally.faults[:10], sep="\n")
                 broken += len(tally.faults)
             print(f"{time.monotonic() - begun:.0f} s")

@@ -112,18 +112,27 @@ def traceability() -> str:
         raise SystemExit(f"marks name rows that docs/requirements.md does not have: {', '.join(unknown)}")
     gaps = [row for row in rows if row not in proofs]
     open_methods = [m for m in api if not m.built]
-    lines = ["# Traceability: rows of the mission, the tests that prove them, the methods that serve them\n",
-             f"{len(rows) - len(gaps)} of {len(rows)} rows have a test. "
-             f"{len(api) - len(open_methods)} of {len(api)} methods are built; "
-             "the others answer UNIMPLEMENTED with a sentence.\n",
+    summary = (
+        f"{len(rows) - len(gaps)} of {len(rows)} rows have a test. {len(api) - len(open_methods)} of {len(api)} "
+        "methods are built; the others answer UNIMPLEMENTED with a sentence.\n"
+    )
+    lines = ["# Traceability: rows of the mission, the tests that prove them, the methods that serve them\n", summary,
              "| Row | What | Tests | Methods (open ones in *italics*) |", "|---|---|---|---|"]  # fmt: skip
     for row, text in rows.items():
         tests = "<br>".join(f"`{t.removeprefix('tests/')}`" for t in proofs.get(row, [])[:12]) or "**gap**"
         more = len(proofs.get(row, [])) - 12
         tests += f"<br>and {more} more" if more > 0 else ""
-        served = [f"`{m.service}.{m.name}`" if m.built else f"*{m.service}.{m.name}*" for m in api if row in m.requirements]
+        served = [
+            f"`{m.service}.{m.name}`" if m.built else f"*{m.service}.{m.name}*"
+            for m in api
+            if row in m.requirements
+        ]
         lines.append(f"| {row} | {text} | {tests} | {'<br>'.join(served) or '—'} |")
-    lines += ["\n## Gaps\n", f"Rows without a test: {', '.join(gaps) or 'none'}.\n", "Methods designed and not built:\n"]
+    lines += [
+        "\n## Gaps\n",
+        f"Rows without a test: {', '.join(gaps) or 'none'}.\n",
+        "Methods designed and not built:\n",
+    ]
     lines += [f"- {m.service}.{m.name} ({', '.join(m.requirements)})" for m in open_methods] or ["none"]
     return NOTE + "\n".join(lines) + "\n"
 
@@ -140,7 +149,9 @@ def configuration() -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--check", action="store_true", help="fail when a document is stale")
     args = parser.parse_args()
     stale = []

@@ -33,7 +33,9 @@ def compile_lock(target: str, *arguments: str) -> None:
 
 def main() -> int:
     compile_lock("runtime.txt", "--group", "build")
-    compile_lock("dev.txt", "--group", "build", "--group", "dev", "--group", "gen", "-c", str(OUT / "runtime.txt"))
+    compile_lock(
+        "dev.txt", "--group", "build", "--group", "dev", "--group", "gen", "-c", str(OUT / "runtime.txt")
+    )
     return 0
 
 

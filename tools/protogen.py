@@ -56,7 +56,9 @@ def _protoc(arguments: list[str]) -> None:
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     code = protoc.main(["protoc", *arguments])
     if code != 0:
-        raise SystemExit(f"protoc failed with exit code {code}: see the lines above for the file and line to mend")
+        raise SystemExit(
+            f"protoc failed with exit code {code}: see the lines above for the file and line to mend"
+        )
 
 
 def generate(out: Path, image: Path | None = None) -> None:
@@ -69,7 +71,15 @@ def generate(out: Path, image: Path | None = None) -> None:
         _protoc([*common, f"--grpc_python_out={out}", f"--mypy_grpc_out=quiet:{out}", *protos])
         if image is not None:
             image.parent.mkdir(parents=True, exist_ok=True)
-            _protoc([*common, "--include_imports", "--include_source_info", f"--descriptor_set_out={image}", *protos])
+            _protoc(
+                [
+                    *common,
+                    "--include_imports",
+                    "--include_source_info",
+                    f"--descriptor_set_out={image}",
+                    *protos,
+                ]
+            )
     # Files without a service would otherwise leave empty *_pb2_grpc modules behind.
     for stub in out.rglob("*_pb2_grpc.py"):
         if "Servicer" not in stub.read_text(encoding="utf-8"):
@@ -97,7 +107,9 @@ def _check() -> int:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--check", action="store_true", help="fail when gen/ differs from what proto/ gives")
     parser.add_argument("--image", type=Path, help="also write the descriptor set that `buf lint` reads")
     args = parser.parse_args()

@@ -26,12 +26,18 @@ BASELINE = ROOT / "proto" / "baseline.binpb"
 
 def _buf(*arguments: str | Path) -> int:
     tool = Path(sys.executable).parent / "buf"
-    return subprocess.run([tool, *arguments, "--config", ROOT / "buf.yaml", "--path", "plateward"], check=False).returncode
+    return subprocess.run(
+        [tool, *arguments, "--config", ROOT / "buf.yaml", "--path", "plateward"], check=False
+    ).returncode
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--accept", action="store_true", help="make the API as it is now the one to compare with")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--accept", action="store_true", help="make the API as it is now the one to compare with"
+    )
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         now = Path(scratch) / "now.binpb"

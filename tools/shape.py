@@ -17,11 +17,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 MOST_LINES = 500
-REGISTRY = re.compile(r"(?:pypi\.org|pythonhosted\.org|registry\.npmjs|proxy\.golang|crates\.io/api)", re.IGNORECASE)
+REGISTRY = re.compile(
+    r"(?:pypi\.org|pythonhosted\.org|registry\.npmjs|proxy\.golang|crates\.io/api)", re.IGNORECASE
+)
 
 
 def main() -> int:
-    names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
+    names = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split("\0")
     faults = []
     for name in filter(None, names):
         path = ROOT / name
@@ -34,8 +38,12 @@ def main() -> int:
         if name.endswith(".py") and not name.startswith("gen/") and text.count("\n") > MOST_LINES:
             faults.append(f"{name}: {text.count(chr(10))} lines, more than {MOST_LINES}: split it by concern")
         if found := REGISTRY.search(text):
-            faults.append(f"{name}: names a registry's host ({found.group()}): leave that to the installer's configuration")
-    print(*faults, sep="\n") if faults else print(f"shape: {len(names) - 1} files, none too long, none naming a registry")
+            faults.append(
+                f"{name}: names a registry's host ({found.group()}): leave that to the installer's configuration"
+            )
+    print(*faults, sep="\n") if faults else print(
+        f"shape: {len(names) - 1} files, none too long, none naming a registry"
+    )
     return 1 if faults else 0
 
 

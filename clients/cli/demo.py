@@ -20,7 +20,9 @@ from clients.cli.story import Story, StoryError
 
 def demo(
     root: Root = DEFAULT_ROOT,
-    once: Annotated[bool, typer.Option("--once", help="End after the story instead of keeping the services running.")] = False,
+    once: Annotated[
+        bool, typer.Option("--once", help="End after the story instead of keeping the services running.")
+    ] = False,
 ) -> None:
     """Set everything up, play traffic past a camera, search, get refused, verify a hit, and check the audit log.
 
@@ -32,12 +34,16 @@ def demo(
     try:
         with running(root, console) as stack:
             console.print(health_table(stack))
-            console.print(f"Policy engine: [bold]{stack.policy_engine}[/]   PostgreSQL: embedded, {root / 'pg'}")
+            console.print(
+                f"Policy engine: [bold]{stack.policy_engine}[/]   PostgreSQL: embedded, {root / 'pg'}"
+            )
             asyncio.run(Story(stack, root, console).tell())
             console.rule(f"[bold green]done[/] in {time.monotonic() - begun:.0f} s")
             if not once:
                 console.print("The services keep running until Ctrl-C. Try, in another terminal:")
-                console.print("  .venv/bin/plateward search '*' --offence vehicle-theft --case 26-004312 --reason 'silver Accord taken from Laguna Blvd'")
+                console.print(
+                    "  .venv/bin/plateward search '*' --offence vehicle-theft --case 26-004312 --reason 'silver Accord taken from Laguna Blvd'"
+                )
                 console.print("  .venv/bin/plateward hits list        .venv/bin/plateward audit --help")
                 wait_for_interrupt()
     except StoryError as error:

@@ -12,7 +12,14 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Table
 
 from clients.connection import Connection
@@ -31,7 +38,13 @@ def running(root: Path, console: Console) -> Iterator[Stack]:
         StackError: a part did not come up; the message holds the end of its log.
     """
     stack = Stack(root, opa=find_opa())
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     try:
         with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
             task = progress.add_task("starting", total=len(stack.steps))
@@ -73,7 +86,9 @@ def up(root: Root = DEFAULT_ROOT) -> None:
     with running(root, console) as stack:
         console.print(health_table(stack))
         console.print(f"Policy engine: {stack.policy_engine}. Logs: {root / 'logs'}. Stop with Ctrl-C.")
-        console.print("Now try, in another terminal:  [bold]plateward gateway --once[/]  then  [bold]plateward search '*' --help[/]")
+        console.print(
+            "Now try, in another terminal:  [bold]plateward gateway --once[/]  then  [bold]plateward search '*' --help[/]"
+        )
         wait_for_interrupt()
 
 

@@ -72,7 +72,10 @@ class Story:
     # ------------------------------------------------------------------ steps
 
     async def _prepare(self) -> None:
-        self._head("1", "An administrator registers the camera; an officer enters a wanted plate, a supervisor approves it")
+        self._head(
+            "1",
+            "An administrator registers the camera; an officer enters a wanted plate, a supervisor approves it",
+        )
         async with self._reads("portal") as reads:
             camera = reads_pb2.Camera(
                 camera_id=CAMERA, name="Laguna Blvd at Big Horn, eastbound", heading=90, active=True,
@@ -93,23 +96,43 @@ class Story:
                 hotlist_pb2.CreateEntryRequest(purpose=purpose(), entry=entry), metadata=self._as(OFFICER)
             )
             approval = hotlist_pb2.ApproveEntryRequest(entry_id=made.entry.entry_id)
-            await self._refused("an officer approves their own entry", hotlist.ApproveEntry(approval, metadata=self._as(OFFICER)))
+            await self._refused(
+                "an officer approves their own entry",
+                hotlist.ApproveEntry(approval, metadata=self._as(OFFICER)),
+            )
             await hotlist.ApproveEntry(approval, metadata=self._as(SUPERVISOR))
         self._console.print(f"  {WANTED} is on the agency's list, checked by a second person")
 
     async def _traffic(self) -> None:
-        self._head("2", "The camera gateway plays generated street scenes through the recognizer; reads land once per vehicle pass")
-        code = await self._command("gateway", "--connect", str(self._root), "--once", "--seed", str(SEED), "--plate", WANTED)
+        self._head(
+            "2",
+            "The camera gateway plays generated street scenes through the recognizer; reads land once per vehicle pass",
+        )
+        code = await self._command(
+            "gateway", "--connect", str(self._root), "--once", "--seed", str(SEED), "--plate", WANTED
+        )
         if code != 0:
             raise StoryError(f"the gateway ended with exit code {code}")
 
     async def _search(self) -> None:
-        self._head("3", "An officer with a second factor and a purpose searches, and gets an audit receipt with the answer")
+        self._head(
+            "3",
+            "An officer with a second factor and a purpose searches, and gets an audit receipt with the answer",
+        )
         async with self._reads("portal") as reads:
             answer = await reads.SearchReads(self._query(WANTED), metadata=self._as(OFFICER))
         if not answer.reads:
             raise StoryError(f"the search for {WANTED} found nothing, though the gateway played it")
-        table = Table("plate", "confidence", "state", "vehicle", "seen", "why", title=f"{len(answer.reads)} read(s)", title_justify="left")
+        table = Table(
+            "plate",
+            "confidence",
+            "state",
+            "vehicle",
+            "seen",
+            "why",
+            title=f"{len(answer.reads)} read(s)",
+            title_justify="left",
+        )
         for ranked in answer.reads[:8]:
             table.add_row(*self._row(ranked.read), ranked.why)
         self._console.print(table)
@@ -125,7 +148,11 @@ class Story:
 
     async def _refusals(self) -> None:
         self._head("4", "The same search is refused, and the refusal names the rule")
-        async with self._reads("portal") as reads, self._reads("reno-pd") as reno, self._reads("ice-ero") as federal:
+        async with (
+            self._reads("portal") as reads,
+            self._reads("reno-pd") as reno,
+            self._reads("ice-ero") as federal,
+        ):
             query = self._query(WANTED)
             immigration = self._query(WANTED, offence="immigration-enforcement")
             worded = self._query(WANTED, reason="ICE warrant, find the vehicle of the registered owner")
@@ -133,33 +160,68 @@ class Story:
             partner = self._query(WANTED, owner="elk-grove-pd")
             partner.purpose.onward_use_attested = True
             no_mfa = bearer(self._connection.token(OFFICER, amr=("pwd",)))
-            await self._refused("for immigration enforcement", reads.SearchReads(immigration, metadata=self._as(OFFICER)), "immigration")
-            await self._refused("for immigration, worded otherwise", reads.SearchReads(worded, metadata=self._as(OFFICER)), "immigration")
-            await self._refused("with a vague reason", reads.SearchReads(vague, metadata=self._as(OFFICER)), "reason")
+            await self._refused(
+                "for immigration enforcement",
+                reads.SearchReads(immigration, metadata=self._as(OFFICER)),
+                "immigration",
+            )
+            await self._refused(
+                "for immigration, worded otherwise",
+                reads.SearchReads(worded, metadata=self._as(OFFICER)),
+                "immigration",
+            )
+            await self._refused(
+                "with a vague reason", reads.SearchReads(vague, metadata=self._as(OFFICER)), "reason"
+            )
             await self._refused("without a second factor", reads.SearchReads(query, metadata=no_mfa), "mfa")
-            await self._refused("with expired training", reads.SearchReads(query, metadata=self._as(UNTRAINED)), "training")
-            await self._refused("by an out-of-state partner", reno.SearchReads(partner, metadata=self._as("reno-7")), "out-of-state")
-            await self._refused("by a federal agency", federal.SearchReads(partner, metadata=self._as("ice-1")), "federal")
+            await self._refused(
+                "with expired training", reads.SearchReads(query, metadata=self._as(UNTRAINED)), "training"
+            )
+            await self._refused(
+                "by an out-of-state partner",
+                reno.SearchReads(partner, metadata=self._as("reno-7")),
+                "out-of-state",
+            )
+            await self._refused(
+                "by a federal agency", federal.SearchReads(partner, metadata=self._as("ice-1")), "federal"
+            )
 
     async def _hit(self) -> None:
-        self._head("5", "The hit is unverified: nothing may be done on it until a person has compared picture and entry")
+        self._head(
+            "5",
+            "The hit is unverified: nothing may be done on it until a person has compared picture and entry",
+        )
         async with self._hotlist() as hotlist:
             hit = await self._raised_hit(hotlist)
             explained = "  ".join(
-                f"{c.read}={c.entry}" if c.match == hit_pb2.CHARACTER_MATCH_SAME else f"[yellow]{c.read}≠{c.entry}[/]" for c in hit.explanation
+                f"{c.read}={c.entry}"
+                if c.match == hit_pb2.CHARACTER_MATCH_SAME
+                else f"[yellow]{c.read}≠{c.entry}[/]"
+                for c in hit.explanation
             )
             self._console.print(
                 Panel(
                     f"[bold red]UNVERIFIED[/]  read {hit.read.plate.text}  entry {hit.entry.plate}  match {hit.match_kind}\n{explained}\n"
                     f"most it may lead to: {hit_pb2.MaxAction.Name(hit.max_action)}  {'; '.join(hit.demotions)}",
-                    title="hit", expand=False,
-                )  # fmt: skip
+                    title="hit",
+                    expand=False,
+                )
             )
-            action = hotlist_pb2.RecordActionRequest(hit_id=hit.hit_id, action=hit_pb2.HIT_ACTION_INVESTIGATE, note="looked into")
-            await self._refused("acting on the unverified hit", hotlist.RecordAction(action, metadata=self._as(OFFICER)), "HIT_UNVERIFIED")
+            action = hotlist_pb2.RecordActionRequest(
+                hit_id=hit.hit_id, action=hit_pb2.HIT_ACTION_INVESTIGATE, note="looked into"
+            )
+            await self._refused(
+                "acting on the unverified hit",
+                hotlist.RecordAction(action, metadata=self._as(OFFICER)),
+                "HIT_UNVERIFIED",
+            )
             await hotlist.ClaimHit(hotlist_pb2.ClaimHitRequest(hit_id=hit.hit_id), metadata=self._as(OFFICER))
             claim = hotlist_pb2.ClaimHitRequest(hit_id=hit.hit_id)
-            await self._refused("a second verifier on the same hit", hotlist.ClaimHit(claim, metadata=self._as(SUPERVISOR)), "HIT_CLAIMED")
+            await self._refused(
+                "a second verifier on the same hit",
+                hotlist.ClaimHit(claim, metadata=self._as(SUPERVISOR)),
+                "HIT_CLAIMED",
+            )
             await hotlist.CompareHit(
                 hotlist_pb2.CompareHitRequest(
                     hit_id=hit.hit_id, plate=hit_pb2.COMPARISON_SAME, state=hit_pb2.COMPARISON_NOT_VISIBLE, vehicle=hit_pb2.COMPARISON_SAME,
@@ -168,11 +230,15 @@ class Story:
                 metadata=self._as(OFFICER),
             )  # fmt: skip
             await hotlist.CheckRecords(
-                hotlist_pb2.CheckRecordsRequest(hit_id=hit.hit_id, result=hit_pb2.RECORDS_RESULT_CONFIRMED, reference="CLETS 261123-1804"),
+                hotlist_pb2.CheckRecordsRequest(
+                    hit_id=hit.hit_id, result=hit_pb2.RECORDS_RESULT_CONFIRMED, reference="CLETS 261123-1804"
+                ),
                 metadata=self._as(OFFICER),
             )
             done = await hotlist.RecordAction(action, metadata=self._as(OFFICER))
-        self._console.print(f"  [green]after claim, comparison and records check:[/] {hit_pb2.HitState.Name(done.hit.state)}")
+        self._console.print(
+            f"  [green]after claim, comparison and records check:[/] {hit_pb2.HitState.Name(done.hit.state)}"
+        )
 
     async def _verify_log(self) -> None:
         self._head("6", "Anyone with the log's public key checks it offline; an altered row is found")
@@ -182,7 +248,9 @@ class Story:
         check = ("audit", "verify", "--export", str(export), "--receipts", receipts)
         if await self._command(*dump) != 0 or await self._command(*check) != 0:
             raise StoryError("the untouched log did not verify")
-        self._console.print("\n  Now a database administrator alters one row, with every trigger and permission switched off:")
+        self._console.print(
+            "\n  Now a database administrator alters one row, with every trigger and permission switched off:"
+        )
         async with tamper.altered_row(self._stack.database_url("audit")) as index:
             self._console.print(f"  [yellow]UPDATE … entry #{index}[/]  (put back afterwards)")
             if await self._command(*dump) != 0:
@@ -209,7 +277,9 @@ class Story:
         async with self._connection.channel("hotlist", "portal") as channel:
             yield hotlist_pb2_grpc.HotlistServiceStub(channel)
 
-    def _query(self, plate: str, *, offence: str = "vehicle-theft", reason: str = "", owner: str = "") -> reads_pb2.SearchReadsRequest:
+    def _query(
+        self, plate: str, *, offence: str = "vehicle-theft", reason: str = "", owner: str = ""
+    ) -> reads_pb2.SearchReadsRequest:
         request = reads_pb2.SearchReadsRequest(purpose=purpose(offence, reason), plate=plate, lookalikes=True)
         now = datetime.now(UTC)
         request.window.start.FromDatetime(now - timedelta(days=1))
@@ -222,7 +292,13 @@ class Story:
     def _row(read: read_pb2.Read) -> tuple[str, ...]:
         kind = recognition_pb2.VehicleType.Name(read.vehicle.type).removeprefix("VEHICLE_TYPE_").lower()
         seen = read.seen_at.ToDatetime(UTC).strftime("%H:%M:%S")
-        return read.plate.text, f"{read.plate.confidence:.2f}", read.plate.state or "unknown", f"{read.vehicle.colour} {kind}", seen
+        return (
+            read.plate.text,
+            f"{read.plate.confidence:.2f}",
+            read.plate.state or "unknown",
+            f"{read.vehicle.colour} {kind}",
+            seen,
+        )
 
     async def _refused(self, what: str, call: Awaitable[Any], names: str = "") -> None:
         """Await a call that must be refused, and show the refusal; ``names`` must appear in reason or rule."""
@@ -231,7 +307,9 @@ class Story:
         except grpc.aio.AioRpcError as error:
             fault = parse_rpc_error(error)
             if fault is None:
-                raise StoryError(f"{what}: refused without a typed reason: {error.code().name} {error.details()}") from error
+                raise StoryError(
+                    f"{what}: refused without a typed reason: {error.code().name} {error.details()}"
+                ) from error
             self._show_refusal(what, fault, names)
             return
         raise StoryError(f"{what}: was answered, and must be refused")
@@ -246,7 +324,9 @@ class Story:
     async def _raised_hit(self, hotlist: Any, patience_s: float = 20.0) -> hit_pb2.Hit:
         deadline = asyncio.get_running_loop().time() + patience_s
         while asyncio.get_running_loop().time() < deadline:
-            listed = await hotlist.ListHits(hotlist_pb2.ListHitsRequest(state=hit_pb2.HIT_STATE_RAISED), metadata=self._as(OFFICER))
+            listed = await hotlist.ListHits(
+                hotlist_pb2.ListHitsRequest(state=hit_pb2.HIT_STATE_RAISED), metadata=self._as(OFFICER)
+            )
             for hit in listed.hits:
                 if hit.entry.plate == WANTED:
                     return hit  # type: ignore[no-any-return]

@@ -24,7 +24,9 @@ async def altered_row(superuser_url: str) -> AsyncIterator[int]:
     async with await psycopg.AsyncConnection.connect(superuser_url, autocommit=True) as connection:
         # Replica mode switches every trigger off: the guard against UPDATE is no obstacle for a superuser.
         await connection.execute("SET session_replication_role = replica")
-        cursor = await connection.execute("SELECT index, entry FROM entries ORDER BY index OFFSET (SELECT count(*) / 2 FROM entries) LIMIT 1")
+        cursor = await connection.execute(
+            "SELECT index, entry FROM entries ORDER BY index OFFSET (SELECT count(*) / 2 FROM entries) LIMIT 1"
+        )
         row = await cursor.fetchone()
         if row is None:
             raise LookupError("the audit log has no entry to alter")

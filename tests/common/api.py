@@ -18,7 +18,13 @@ from plateward.hotlist.v1 import hotlist_pb2
 from plateward.reads.v1 import reads_pb2
 from plateward.recognizer.v1 import recognizer_pb2
 
-MODULES = {"recognizer": recognizer_pb2, "reads": reads_pb2, "hotlist": hotlist_pb2, "access": access_pb2, "audit": audit_pb2}
+MODULES = {
+    "recognizer": recognizer_pb2,
+    "reads": reads_pb2,
+    "hotlist": hotlist_pb2,
+    "access": access_pb2,
+    "audit": audit_pb2,
+}
 # The development PKI's client for each kind of caller.
 IDENTITIES = {
     action_pb2.CALLER_KIND_PORTAL: "portal",
@@ -54,7 +60,12 @@ class Method:
 
 def every_method() -> list[Method]:
     """Return every method of every service."""
-    return [Method(name, m) for name, module in MODULES.items() for s in module.DESCRIPTOR.services_by_name.values() for m in s.methods]
+    return [
+        Method(name, m)
+        for name, module in MODULES.items()
+        for s in module.DESCRIPTOR.services_by_name.values()
+        for m in s.methods
+    ]
 
 
 def every_message() -> Iterator[Descriptor]:
@@ -75,7 +86,9 @@ def every_message() -> Iterator[Descriptor]:
         yield from walk(method.descriptor.output_type)
 
 
-async def call_raw(channel: grpc.aio.Channel, method: Method, payload: bytes, metadata: tuple[tuple[str, str], ...] = ()) -> grpc.StatusCode:
+async def call_raw(
+    channel: grpc.aio.Channel, method: Method, payload: bytes, metadata: tuple[tuple[str, str], ...] = ()
+) -> grpc.StatusCode:
     """Send raw bytes to a method of any shape; return the status it ended with."""
     status, _ = await call_raw_details(channel, method, payload, metadata)
     return status

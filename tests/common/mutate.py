@@ -49,14 +49,22 @@ def _fill(message: Message, field: FieldDescriptor, rng: random.Random, depth: i
 def _scalar(field: FieldDescriptor, rng: random.Random) -> object:
     kinds = FieldDescriptor
     if field.cpp_type == kinds.CPPTYPE_STRING:
-        return rng.randbytes(rng.choice([0, 1, 32, 500])) if field.type == kinds.TYPE_BYTES else rng.choice(WORDS)
+        return (
+            rng.randbytes(rng.choice([0, 1, 32, 500]))
+            if field.type == kinds.TYPE_BYTES
+            else rng.choice(WORDS)
+        )
     if field.cpp_type == kinds.CPPTYPE_BOOL:
         return rng.random() < 0.5
     if field.cpp_type == kinds.CPPTYPE_ENUM:
         return rng.choice([v.number for v in field.enum_type.values] + [99])
     if field.cpp_type in (kinds.CPPTYPE_DOUBLE, kinds.CPPTYPE_FLOAT):
         return rng.choice([0.0, 0.5, 1.0, -1.0, 1e30, float("nan"), float("inf")])
-    most = {kinds.CPPTYPE_INT32: 2**31 - 1, kinds.CPPTYPE_UINT32: 2**32 - 1, kinds.CPPTYPE_INT64: 2**63 - 1}.get(field.cpp_type, 2**64 - 1)
+    most = {
+        kinds.CPPTYPE_INT32: 2**31 - 1,
+        kinds.CPPTYPE_UINT32: 2**32 - 1,
+        kinds.CPPTYPE_INT64: 2**63 - 1,
+    }.get(field.cpp_type, 2**64 - 1)
     return rng.choice([0, 1, 7, 1_764_000_000 % most, most])
 
 
@@ -95,7 +103,16 @@ def _noise(data: bytes, rng: random.Random) -> bytes:
 
 
 def _not_an_image(data: bytes, rng: random.Random) -> bytes:
-    head = rng.choice([b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"RIFF\x10\x00\x00\x00WEBP", b"GIF89a", b"BM", b"%PDF-1.7"])
+    head = rng.choice(
+        [
+            b"\xff\xd8\xff\xe0",
+            b"\x89PNG\r\n\x1a\n",
+            b"RIFF\x10\x00\x00\x00WEBP",
+            b"GIF89a",
+            b"BM",
+            b"%PDF-1.7",
+        ]
+    )
     body = head + rng.randbytes(rng.randint(0, 60))
     return bytes([rng.choice([1, 4]) << 3 | 2, len(body)]) + body + data
 

@@ -17,7 +17,18 @@ PEOPLE = re.compile(
     r"(?:^|_)(?:face|facial|gender|sex|race|racial|ethnic\w*|skin|person|people|pedestrian|occupant|driver|passenger|pilot|human|man|woman|age_group|seat_?belt|smoking|phone|mask)(?:_|$)"
 )
 MESSAGES = list(every_message())
-SIGHTED = {"PlateReading", "VehicleReading", "Read", "Sighting", "Crop", "CropKey", "RecognizeResponse", "Camera", "Hit", "HotlistEntry"}
+SIGHTED = {
+    "PlateReading",
+    "VehicleReading",
+    "Read",
+    "Sighting",
+    "Crop",
+    "CropKey",
+    "RecognizeResponse",
+    "Camera",
+    "Hit",
+    "HotlistEntry",
+}
 
 
 @pytest.mark.req("R-REC-2")
@@ -40,7 +51,11 @@ def test_what_is_sighted_has_no_free_form_field() -> None:
     for message in (m for m in MESSAGES if m.name in SIGHTED):
         for field in message.fields:
             carried = field.message_type.full_name if field.message_type else ""
-            assert carried not in {"google.protobuf.Any", "google.protobuf.Struct", "google.protobuf.Value"}, field.full_name
+            assert carried not in {
+                "google.protobuf.Any",
+                "google.protobuf.Struct",
+                "google.protobuf.Value",
+            }, field.full_name
             assert not (field.message_type and field.message_type.GetOptions().map_entry), field.full_name
 
 
@@ -50,7 +65,11 @@ def test_no_column_names_a_person(service: str) -> None:
     migrations = sorted((ROOT / "services" / service / "migrations").glob("*.sql"))
     assert migrations
     for migration in migrations:
-        names = re.findall(r"^\s{2,}([a-z_]+)\s+(?:text|bytea|jsonb|uuid|bigint|real|double|integer|smallint|timestamptz)", migration.read_text(), re.MULTILINE)
+        names = re.findall(
+            r"^\s{2,}([a-z_]+)\s+(?:text|bytea|jsonb|uuid|bigint|real|double|integer|smallint|timestamptz)",
+            migration.read_text(),
+            re.MULTILINE,
+        )
         assert names, migration.name
         assert [n for n in names if PEOPLE.search(n)] == [], migration.name
 
@@ -78,7 +97,13 @@ def test_what_returns_data_is_always_recorded() -> None:
 @pytest.mark.req("R-ACC-5")
 def test_whoever_sees_reads_or_hits_is_signed_in_and_decided() -> None:
     for method in every_method():
-        if method.rule.action in {action_pb2.ACTION_SEARCH, action_pb2.ACTION_CANVASS, action_pb2.ACTION_VIEW_IMAGE, action_pb2.ACTION_EXPORT, action_pb2.ACTION_VIEW_HITS}:
+        if method.rule.action in {
+            action_pb2.ACTION_SEARCH,
+            action_pb2.ACTION_CANVASS,
+            action_pb2.ACTION_VIEW_IMAGE,
+            action_pb2.ACTION_EXPORT,
+            action_pb2.ACTION_VIEW_HITS,
+        }:
             assert method.rule.needs_user, method
             assert method.rule.decided, method
 
@@ -86,7 +111,12 @@ def test_whoever_sees_reads_or_hits_is_signed_in_and_decided() -> None:
 @pytest.mark.req("R-ACC-1")
 def test_whoever_queries_reads_names_a_purpose() -> None:
     for method in every_method():
-        if method.rule.action in {action_pb2.ACTION_SEARCH, action_pb2.ACTION_CANVASS, action_pb2.ACTION_VIEW_IMAGE, action_pb2.ACTION_EXPORT}:
+        if method.rule.action in {
+            action_pb2.ACTION_SEARCH,
+            action_pb2.ACTION_CANVASS,
+            action_pb2.ACTION_VIEW_IMAGE,
+            action_pb2.ACTION_EXPORT,
+        }:
             assert "purpose" in method.descriptor.input_type.fields_by_name, method
 
 
@@ -95,5 +125,15 @@ def test_answers_with_data_have_room_for_a_receipt() -> None:
     """Streams that never end and plain lists without personal data carry their record at opening instead."""
     without = {"hotlist.StreamHits"}
     for method in every_method():
-        if method.rule.action in {action_pb2.ACTION_SEARCH, action_pb2.ACTION_CANVASS, action_pb2.ACTION_VIEW_IMAGE, action_pb2.ACTION_EXPORT, action_pb2.ACTION_VIEW_HITS} and str(method) not in without:
+        if (
+            method.rule.action
+            in {
+                action_pb2.ACTION_SEARCH,
+                action_pb2.ACTION_CANVASS,
+                action_pb2.ACTION_VIEW_IMAGE,
+                action_pb2.ACTION_EXPORT,
+                action_pb2.ACTION_VIEW_HITS,
+            }
+            and str(method) not in without
+        ):
             assert "receipt" in method.descriptor.output_type.fields_by_name, method

@@ -11,7 +11,11 @@ import pytest
 
 
 def left_running(root: Path) -> list[str]:
-    return [" ".join(p.info["cmdline"] or []) for p in psutil.process_iter(["cmdline"]) if str(root) in " ".join(p.info["cmdline"] or [])]
+    return [
+        " ".join(p.info["cmdline"] or [])
+        for p in psutil.process_iter(["cmdline"])
+        if str(root) in " ".join(p.info["cmdline"] or [])
+    ]
 
 
 @pytest.mark.req("R-ACC-1")
@@ -23,7 +27,13 @@ def left_running(root: Path) -> list[str]:
 def test_demo_twice(tmp_path: Path) -> None:
     root = tmp_path / "demo"
     for run in ("first", "second"):
-        done = subprocess.run([sys.executable, "-m", "clients.cli", "demo", "--once", "--root", str(root)], capture_output=True, text=True, timeout=400, check=False)
+        done = subprocess.run(
+            [sys.executable, "-m", "clients.cli", "demo", "--once", "--root", str(root)],
+            capture_output=True,
+            text=True,
+            timeout=400,
+            check=False,
+        )
         assert done.returncode == 0, f"{run} run: {done.stdout[-4000:]}{done.stderr[-4000:]}"
         for rule in ("ca.immigration", "mfa", "training", "out-of-state", "federal", "UNVERIFIED"):
             assert rule in done.stdout, f"{run} run does not show {rule}"

@@ -24,14 +24,21 @@ PASSES = 10
 
 async def plateward(*arguments: str) -> tuple[int, str]:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "clients.cli", *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        sys.executable,
+        "-m",
+        "clients.cli",
+        *arguments,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
     )
     output, _ = await process.communicate()
     return process.returncode or 0, output.decode()
 
 
 async def register(connection: Connection, camera_id: str) -> None:
-    camera = reads_pb2.Camera(camera_id=camera_id, name="test", active=True, place=types_pb2.Place(latitude=38.4, longitude=-121.4))
+    camera = reads_pb2.Camera(
+        camera_id=camera_id, name="test", active=True, place=types_pb2.Place(latitude=38.4, longitude=-121.4)
+    )
     async with connection.channel("reads", "portal") as channel:
         await reads_pb2_grpc.ReadsServiceStub(channel).PutCamera(
             reads_pb2.PutCameraRequest(camera=camera), metadata=bearer(connection.token("m-3001"))
@@ -40,24 +47,32 @@ async def register(connection: Connection, camera_id: str) -> None:
 
 async def stored(stack: Stack, camera_id: str) -> list[tuple[str, str]]:
     async with await psycopg.AsyncConnection.connect(stack.database_url("reads")) as database:
-        rows = await database.execute("SELECT read_id::text, plate FROM reads WHERE camera_id = %s ORDER BY seen_at", (camera_id,))
+        rows = await database.execute(
+            "SELECT read_id::text, plate FROM reads WHERE camera_id = %s ORDER BY seen_at", (camera_id,)
+        )
         return [(r[0], r[1]) for r in await rows.fetchall()]
 
 
 async def search(connection: Connection, plate: str) -> reads_pb2.SearchReadsResponse:
     request = reads_pb2.SearchReadsRequest(
         plate=plate,
-        purpose=types_pb2.Purpose(offence="vehicle-theft", case_number="26-004312", reason="silver Accord taken from Laguna Blvd"),
+        purpose=types_pb2.Purpose(
+            offence="vehicle-theft", case_number="26-004312", reason="silver Accord taken from Laguna Blvd"
+        ),
     )
     request.window.start.FromDatetime(datetime.now(UTC) - timedelta(days=1))
     request.window.end.FromDatetime(datetime.now(UTC) + timedelta(minutes=1))
     async with connection.channel("reads", "portal") as channel:
-        return await reads_pb2_grpc.ReadsServiceStub(channel).SearchReads(request, metadata=bearer(connection.token("m-1042")))
+        return await reads_pb2_grpc.ReadsServiceStub(channel).SearchReads(
+            request, metadata=bearer(connection.token("m-1042"))
+        )
 
 
 @pytest.mark.req("R-REC-4")
 @pytest.mark.req("R-AUD-1")
-async def test_kill_each_service_during_ingest(stack: Stack, stack_root: Path, connection: Connection, tmp_path: Path) -> None:
+async def test_kill_each_service_during_ingest(
+    stack: Stack, stack_root: Path, connection: Connection, tmp_path: Path
+) -> None:
     await register(connection, "cam-undisturbed")
     await register(connection, "cam-killed")
     common = ("gateway", "--connect", str(stack_root), "--once", "--seed", "5", "--passes", str(PASSES))

@@ -20,7 +20,9 @@ REFUSED_HANDSHAKE = grpc.StatusCode.UNAVAILABLE
 
 async def tree_size(connection: Connection) -> int:
     async with connection.channel("audit", "portal") as channel:
-        answer = await audit_pb2_grpc.AuditServiceStub(channel).GetCheckpoint(audit_pb2.GetCheckpointRequest())
+        answer = await audit_pb2_grpc.AuditServiceStub(channel).GetCheckpoint(
+            audit_pb2.GetCheckpointRequest()
+        )
     return int(answer.checkpoint.split("\n")[1])
 
 
