@@ -1,0 +1,97 @@
+"""Bytes of a picture to BGR pixels, or a typed error that says what to do. Metadata (EXIF, GPS) goes no further.
+
+Pillow decodes, since it reports truncated files, which OpenCV fills with grey and passes on. Sixteen bits, CMYK,
+palettes, alpha and animations (first frame) are converted; the stored rotation is applied.
+"""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+
+from services.recognizer import results
+
+MOST_PIXELS = 50_000_000
+LEAST_SIDE = 16
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "GIF")
+BEHIND_ALPHA = (128, 128, 128)
+_WIDE_MODES = ("I", "I;16", "I;16B", "I;16L", "F")
+
+# Pillow's own limit only warns at first; `decode` refuses by the header before any pixel is decoded.
+Image.MAX_IMAGE_PIXELS = None
+
+
+class ImageError(ValueError):
+    """A picture that cannot be used. The message ends with what the caller can do about it."""
+
+
+class NotAnImageError(ImageError):
+    """The bytes are no picture in a format that is read here."""
+
+
+class CorruptImageError(ImageError):
+    """The bytes begin as a picture and do not continue as one."""
+
+
+class ImageTooLargeError(ImageError):
+    """The picture has more pixels than are decoded."""
+
+
+class ImageTooSmallError(ImageError):
+    """The picture is too small to show a plate."""
+
+
+def decode(data: bytes) -> results.Image:
+    """Decode a picture.
+
+    Args:
+        data: a whole JPEG, PNG, WebP, BMP or GIF file.
+
+    Returns:
+        (height, width, 3) BGR, upright.
+
+    Raises:
+        NotAnImageError, CorruptImageError, ImageTooLargeError, ImageTooSmallError: each with the next step.
+    """
+    try:
+        picture = Image.open(io.BytesIO(data), formats=FORMATS)
+    except (OSError, SyntaxError, ValueError) as error:
+        message = f"not a picture of a known format; send one of {', '.join(FORMATS)}"
+        raise NotAnImageError(message) from error
+    with picture:
+        _check_size(*picture.size)
+        try:
+            picture.load()
+            upright = ImageOps.exif_transpose(picture)
+            pixels = _to_rgb(upright)
+        # Decoders of damaged files raise whatever their parser met; all of it means the same to the caller.
+        except (OSError, SyntaxError, ValueError, IndexError, KeyError, EOFError, TypeError, OverflowError) as error:
+            message = "the picture is damaged or incomplete; transfer it again or take it from the camera once more"
+            raise CorruptImageError(message) from error
+    return np.ascontiguousarray(pixels[:, :, ::-1])
+
+
+def _check_size(width: int, height: int) -> None:
+    if width * height > MOST_PIXELS:
+        message = f"{width} x {height} pixels are more than {MOST_PIXELS:,}; scale the picture down and send it again"
+        raise ImageTooLargeError(message)
+    if min(width, height) < LEAST_SIDE:
+        message = f"{width} x {height} pixels cannot show a plate; send at least {LEAST_SIDE} x {LEAST_SIDE}"
+        raise ImageTooSmallError(message)
+
+
+def _to_rgb(picture: Image.Image) -> npt.NDArray[np.uint8]:
+    """Any mode to (height, width, 3) RGB of 8 bits."""
+    if picture.mode in _WIDE_MODES:
+        wide = np.asarray(picture, dtype=np.float32)
+        top = 65535.0 if float(wide.max()) > 255 else 255.0
+        grey = np.clip(wide * (255.0 / top), 0, 255).astype(np.uint8)
+        return np.repeat(grey[:, :, None], 3, axis=2)
+    if picture.mode in {"RGBA", "LA", "PA", "La", "RGBa"} or "transparency" in picture.info:
+        with_alpha = picture.convert("RGBA")
+        ground = Image.new("RGBA", with_alpha.size, (*BEHIND_ALPHA, 255))
+        picture = Image.alpha_composite(ground, with_alpha)
+    return np.asarray(picture.convert("RGB"))

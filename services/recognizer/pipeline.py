@@ -1,0 +1,161 @@
+"""Picture to plates and vehicles, in process: the whole of recognition behind one call."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from services.recognizer.detect import Detector, PlateBox, VehicleBox
+from services.recognizer.engine import Engine, Provider
+from services.recognizer.read import Reader, Reading
+from services.recognizer.rectify import box_corners, rectify
+from services.recognizer.results import Float, Image, PlateRead, Recognition, VehicleRead
+from services.recognizer.vehicle import colour
+
+MODELS_FOLDER = Path(__file__).parent / "models"
+MANIFEST = "manifest.json"
+CROPS_A_PLATE = 2
+
+
+class ModelError(RuntimeError):
+    """The model files are missing, altered or unreadable. The message says how to get them back."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Thresholds that came with the models.
+
+    Attributes:
+        plate, vehicle: least detection scores.
+        readable: least confidence of a text that is given.
+        shortest: least number of characters of such a text.
+        temperature: calibrates the reader's probabilities.
+    """
+
+    plate: float
+    vehicle: float
+    readable: float
+    shortest: int
+    temperature: float
+
+
+@dataclass(frozen=True)
+class Models:
+    """Verified model files of one version."""
+
+    version: str
+    detector: bytes
+    reader: bytes
+    limits: Limits
+
+    @staticmethod
+    def load(folder: Path) -> Models:
+        """Read a folder's manifest and the files it names.
+
+        Raises:
+            ModelError: something is missing or a file's SHA-256 is not the manifest's.
+        """
+        try:
+            manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text("utf-8"))
+            limits = Limits(**manifest["limits"])
+            files = {name: _verified(folder, manifest["files"][name]) for name in ("detector", "reader")}
+            return Models(manifest["version"], files["detector"], files["reader"], limits)
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            message = f"no usable models in {folder.name}/ ({error}); reinstall plateward or name another folder"
+            raise ModelError(message) from error
+
+
+def _verified(folder: Path, entry: dict[str, str]) -> bytes:
+    data = (folder / entry["file"]).read_bytes()
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != entry["sha256"]:
+        message = (
+            f"{entry['file']} is not the file that its manifest names (SHA-256 {digest[:12]}, expected "
+            f"{entry['sha256'][:12]}); it was altered or damaged: reinstall plateward"
+        )
+        raise ModelError(message)
+    return data
+
+
+class Pipeline:
+    """Detector and reader together. Safe to call from several threads at once; keeps no picture."""
+
+    def __init__(self, detector: Detector, reader: Reader, limits: Limits, version: str) -> None:
+        self._detector, self._reader, self._limits = detector, reader, limits
+        self.model_version = version
+
+    @staticmethod
+    def load(models_dir: Path | None = None, *, threads: int = 1, provider: Provider = "cpu") -> Pipeline:
+        """Load and warm up the models.
+
+        Args:
+            models_dir: folder with `manifest.json`; the models that come with the package by default.
+            threads: CPU threads of one call.
+            provider: hardware.
+
+        Raises:
+            ModelError: model files missing or altered.
+            EngineError: the hardware cannot run them.
+        """
+        # OpenCV's own threads would run beside the engine's and break the bound of `threads`.
+        cv2.setNumThreads(threads)
+        models = Models.load(models_dir or MODELS_FOLDER)
+        limits = models.limits
+        detector = Detector(
+            Engine(models.detector, provider=provider, threads=threads),
+            plate_threshold=limits.plate,
+            vehicle_threshold=limits.vehicle,
+        )
+        reader = Reader(
+            Engine(models.reader, provider=provider, threads=threads), temperature=limits.temperature
+        )
+        detector.warm_up()
+        reader.warm_up()
+        return Pipeline(detector, reader, limits, models.version)
+
+    def recognize(self, image: Image) -> Recognition:
+        """Recognise everything in a picture.
+
+        Args:
+            image: (height, width, 3) BGR, at least 16 x 16.
+
+        Returns:
+            Plates and vehicles, most certain detections first.
+        """
+        plates, vehicles = self._detector.detect(image)
+        # Two looks at each plate, straightened and as boxed: where the corners are wrong, the box is right.
+        crops = [rectify(image, corners) for plate in plates for corners in (plate.corners, box_corners(plate.box))]
+        readings = self._reader.read(crops)
+        pairs = [readings[i : i + CROPS_A_PLATE] for i in range(0, len(readings), CROPS_A_PLATE)]
+        reads = [self._plate(plate, pair) for plate, pair in zip(plates, pairs, strict=True)]
+        return Recognition(tuple(reads), tuple(_vehicle(image, v) for v in vehicles), self.model_version)
+
+    def _plate(self, plate: PlateBox, readings: list[Reading]) -> PlateRead:
+        best = max(readings, key=lambda r: r.confidence)
+        readable = best.confidence >= self._limits.readable and len(best.text) >= self._limits.shortest
+        return PlateRead(
+            text=best.text if readable else "",
+            confidence=best.confidence,
+            characters=best.characters if readable else (),
+            candidates=best.candidates if readable else (),
+            box=_xywh(plate.box),
+            corners=np.asarray(plate.corners, np.float32),
+            detection=plate.score,
+            readable=readable,
+        )
+
+
+def _vehicle(image: Image, vehicle: VehicleBox) -> VehicleRead:
+    name, share = colour(image, vehicle.box)
+    return VehicleRead(_xywh(vehicle.box), vehicle.kind, vehicle.kind_confidence, name, share, vehicle.score)
+
+
+def _xywh(box: Float) -> tuple[float, float, float, float]:
+    x1, y1, x2, y2 = (float(v) for v in box)
+    return x1, y1, x2 - x1, y2 - y1

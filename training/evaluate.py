@@ -1,0 +1,197 @@
+"""Measure a pair of models: plate reading on the benchmark folders, detection on the kept-apart photographs.
+
+Predictions are written in the format of the project's plate scorer, and the same measures are computed here, so that a
+training run can report without it. `folded` equates O with 0 and I with 1.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import statistics
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from scenes.clip import Clip
+from services.recognizer.decode import decode
+from services.recognizer.detect import overlaps
+from services.recognizer.pipeline import Pipeline
+from services.recognizer.results import BoxXYWH, PlateRead, Recognition
+from training import data
+
+FOLD = str.maketrans("OI", "01")
+LEAST_OVERLAP = 0.3
+AP_OVERLAP = 0.5
+Row = dict[str, Any]
+
+
+def folded(text: str) -> str:
+    """Upper case, A-Z and 0-9 only, with O as 0 and I as 1."""
+    return "".join(c for c in text.upper() if c.isascii() and c.isalnum()).translate(FOLD)
+
+
+@dataclass
+class Tally:
+    """Counts over a folder."""
+
+    plates: int = 0
+    right: int = 0
+    listed: int = 0
+    found: int = 0
+    false: int = 0
+    images: int = 0
+    milliseconds: list[float] = field(default_factory=list)
+    misses: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def report(self) -> dict[str, float]:
+        """The measures, rounded."""
+        n, images = max(1, self.plates), max(1, self.images)
+        return {
+            "images": self.images,
+            "plates": self.plates,
+            "folded": round(self.right / n, 4),
+            "top10_folded": round(self.listed / n, 4),
+            "recall": round(self.found / n, 4),
+            "false_reads_per_image": round(self.false / images, 4),
+            "ms_median": round(statistics.median(self.milliseconds), 1) if self.milliseconds else 0.0,
+        }
+
+
+def _xyxy(box: BoxXYWH) -> list[float]:
+    return [box[0], box[1], box[0] + box[2], box[1] + box[3]]
+
+
+def _overlap(a: BoxXYWH, b: BoxXYWH) -> float:
+    return float(overlaps(np.array(_xyxy(a), np.float32), np.array([_xyxy(b)], np.float32))[0])
+
+
+def prediction(name: str, recognition: Recognition, milliseconds: float) -> Row:
+    """One picture in the scorer's format. Only readable plates are reads."""
+    plates = [
+        {"text": p.text, "box": list(p.box), "confidence": p.confidence, "candidates": [c for c, _ in p.candidates]}
+        for p in recognition.plates
+        if p.readable
+    ]
+    return {"image": name, "plates": plates, "ms": round(milliseconds, 2)}
+
+
+def tally_image(tally: Tally, name: str, plates: tuple[PlateRead, ...], truth: list[tuple[str, BoxXYWH | None]]) -> None:
+    """Count one picture. A truth without box is met by the best readable plate anywhere."""
+    reads = [p for p in plates if p.readable]
+    tally.images += 1
+    for text, box in truth:
+        want = folded(text)
+        hits = reads if box is None else [p for p in reads if _overlap(p.box, box) >= LEAST_OVERLAP]
+        tally.plates += 1
+        tally.found += bool(hits)
+        right = any(folded(p.text) == want for p in hits)
+        tally.right += right
+        tally.listed += any(folded(c) == want for p in hits for c, _ in p.candidates)
+        if not right:
+            tally.misses.append((name, text, hits[0].text if hits else ""))
+    boxes = [box for _, box in truth if box is not None]
+    if boxes:
+        tally.false += sum(all(_overlap(p.box, b) == 0 for b in boxes) for p in reads)
+
+
+def _truth(folder: Path) -> dict[str, list[tuple[str, BoxXYWH | None]]]:
+    if (folder / "truth.jsonl").exists():
+        rows = [json.loads(line) for line in (folder / "truth.jsonl").read_text("utf-8").splitlines()]
+        return {r["image"]: [(p["text"], tuple(p["box"])) for p in r["plates"]] for r in rows}
+    with (folder / "truth.csv").open(encoding="utf-8", newline="") as file:
+        return {row["image"]: [(row["text"], None)] for row in csv.DictReader(file)}
+
+
+def read_folder(pipeline: Pipeline, folder: Path, predictions: Path | None = None) -> Tally:
+    """Read a benchmark folder; writes predictions for the scorer where a file is named."""
+    tally, rows = Tally(), []
+    for name, truth in _truth(folder).items():
+        encoded = (folder / name).read_bytes()
+        started = time.perf_counter()
+        recognition = pipeline.recognize(decode(encoded))
+        elapsed = (time.perf_counter() - started) * 1000
+        tally.milliseconds.append(elapsed)
+        tally_image(tally, name, recognition.plates, truth)
+        rows.append(prediction(name, recognition, elapsed))
+    if predictions:
+        predictions.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    return tally
+
+
+def average_precision(scored: list[tuple[float, bool]], positives: int) -> float:
+    """Area under the precision-recall curve (all points, precision made monotone)."""
+    if not positives or not scored:
+        return 0.0
+    hits = np.array([hit for _, hit in sorted(scored, key=lambda s: -s[0])])
+    recall = np.cumsum(hits) / positives
+    precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
+    envelope = np.maximum.accumulate(precision[::-1])[::-1]
+    return float(np.sum(np.diff(np.concatenate([[0.0], recall])) * envelope))
+
+
+def detection(pipeline: Pipeline, photos: list[data.Photo]) -> dict[str, float]:
+    """Plate recall and vehicle AP (any class) at an overlap of 0.5 on completely labelled photographs."""
+    plates = found = vehicles = 0
+    scored: list[tuple[float, bool]] = []
+    for photo in photos:
+        recognition = pipeline.recognize(photo.load())
+        if photo.plates_complete:
+            got = np.array([_xyxy(p.box) for p in recognition.plates], np.float32).reshape(-1, 4)
+            plates += len(photo.plates)
+            found += sum(bool((overlaps(np.float32(p.box), got) >= AP_OVERLAP).any()) for p in photo.plates)
+        if photo.vehicles_complete:
+            vehicles += len(photo.vehicles)
+            scored += _matched(recognition, photo)
+    ap = round(average_precision(scored, vehicles), 4)
+    return {"plate_recall_50": round(found / max(1, plates), 4), "vehicle_ap50": ap, "vehicles": vehicles}
+
+
+def _matched(recognition: Recognition, photo: data.Photo) -> list[tuple[float, bool]]:
+    """Each detected vehicle's score and whether it meets a label that no better one has taken."""
+    labels = np.array([v.box for v in photo.vehicles], np.float32).reshape(-1, 4)
+    taken = np.zeros(len(labels), bool)
+    scored = []
+    for vehicle in recognition.vehicles:
+        shares = np.where(taken, 0, overlaps(np.float32(_xyxy(vehicle.box)), labels))
+        hit = bool(len(labels)) and bool(shares.max() >= AP_OVERLAP)
+        if hit:
+            taken[int(shares.argmax())] = True
+        scored.append((vehicle.detection, hit))
+    return scored
+
+
+def clips(pipeline: Pipeline, *, seeds: range, passes: int, condition: str = "day") -> float:
+    """Share of generated passes whose surest read over all frames is the truth."""
+    right = total = 0
+    for seed in seeds:
+        clip = Clip(seed, fps=5, passes=passes, condition=condition)  # type: ignore[arg-type]
+        for each in clip.passes:
+            reads = [p for i in range(each.first, each.last + 1) for p in pipeline.recognize(clip.frame(i)).plates]
+            best = max((p for p in reads if p.readable), key=lambda p: p.confidence, default=None)
+            right += best is not None and folded(best.text) == folded(each.text)
+            total += 1
+    return right / max(1, total)
+
+
+def report(pipeline: Pipeline, folder: Path, output: Path | None = None) -> dict[str, Any]:
+    """Everything that can be measured with the data folder."""
+    cv2.setNumThreads(1)
+    result: dict[str, Any] = {"model_version": pipeline.model_version}
+    for name in ("openalpr-us-dev", "openalpr-eu-dev", "us-closeups"):
+        tally = read_folder(pipeline, folder / "bench" / name, output / f"{name}.jsonl" if output else None)
+        result[name] = tally.report()
+        if output:
+            lines = ("\t".join(miss) + "\n" for miss in tally.misses)
+            (output / f"{name}.misses.tsv").write_text("".join(lines), "utf-8")
+        print(name, result[name], flush=True)
+    result["detection"] = detection(pipeline, data.photos(folder, "valid"))
+    print("detection", result["detection"], flush=True)
+    for condition in ("day", "night", "rain", "blur"):
+        result[f"clips_{condition}"] = clips(pipeline, seeds=range(10), passes=4, condition=condition)
+        print("clips", condition, result[f"clips_{condition}"], flush=True)
+    return result
