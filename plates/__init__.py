@@ -1,0 +1,1 @@
+"""Plate text, pure: normal form, states, look-alike characters, neighbours, search patterns, explanations."""
