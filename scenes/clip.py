@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from scenes.compose import Image
 from scenes.street import SIZE, Backdrop, Placed, draw_backdrop, draw_vehicle, finish, ground_for
 from scenes.texts import draw_text
-from scenes.vehicles import WIDTH, VehicleLook
+from scenes.vehicles import WIDTH, VehicleLook, VehicleType
 from scenes.weather import Condition
 
+_KINDS: tuple[VehicleType, ...] = ("car", "truck", "bus")
+_KIND_WEIGHTS = (0.8, 0.13, 0.07)
 SECONDS_A_PASS = 1.6
 SECONDS_BETWEEN = 0.8
 FAR_WIDTH, NEAR_WIDTH = 0.12, 0.32  # a car's width at both ends of its way, relative to the picture's
@@ -50,7 +52,8 @@ class Clip:
         size: tuple[int, int] = SIZE,
         condition: Condition = "day",
     ) -> None:
-        """
+        """Plan a clip; frames are drawn when asked for.
+
         Args:
             seed: decides everything.
             fps: frames a second.
@@ -73,7 +76,7 @@ class Clip:
 
     @staticmethod
     def _way(rng: random.Random, text: str) -> _Way:
-        look = VehicleLook.draw(rng, text=text, kind=rng.choices(["car", "truck", "bus"], [0.8, 0.13, 0.07])[0])
+        look = VehicleLook.draw(rng, text=text, kind=rng.choices(_KINDS, _KIND_WEIGHTS)[0])
         return _Way(look, rng.choice([0.3, 0.5, 0.7]), rng.uniform(-0.6, 0.6))
 
     def _truth(self, i: int, way: _Way) -> ClipPass:

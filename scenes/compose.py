@@ -13,7 +13,13 @@ SOFTEST = 0.05
 
 
 def put(
-    scene: Image, texture: Float, source: Float, target: Float, *, alpha: Float | None = None, light: float = 1.0,
+    scene: Image,
+    texture: Float,
+    source: Float,
+    target: Float,
+    *,
+    alpha: Float | None = None,
+    light: float = 1.0,
     soften: float = 0.0,
 ) -> bool:
     """Warp `texture` so that the quadrilateral `source` of it lands on `target`, and blend it in place.
@@ -39,11 +45,13 @@ def put(
     x1, y1 = np.clip(np.ceil(hull.max(0)) + 3, 0, [columns, rows]).astype(int)
     if x1 - x0 < 4 or y1 - y0 < 4:
         return False
-    scale = float(np.linalg.norm(target[1] - target[0]) / max(1e-3, float(np.linalg.norm(source[1] - source[0]))))
+    scale = float(
+        np.linalg.norm(target[1] - target[0]) / max(1e-3, float(np.linalg.norm(source[1] - source[0])))
+    )
     opacity = np.ones((h, w), np.float32) if alpha is None else alpha
     if scale < FINEST:
         deviation = 0.42 * (1 / max(scale, SOFTEST) - 0.6)
-        texture = cv2.GaussianBlur(texture, (0, 0), deviation)
+        texture = np.asarray(cv2.GaussianBlur(texture, (0, 0), deviation), np.float32)
     shift = np.array([[1, 0, -x0], [0, 1, -y0], [0, 0, 1]], np.float64)
     size = (int(x1 - x0), int(y1 - y0))
     share = cv2.warpPerspective(opacity, shift @ matrix, size)[..., None]

@@ -19,7 +19,9 @@ from scenes.typefaces import Typeface
 Canvas = npt.NDArray[np.float32]
 
 
-def paste_mask(canvas: Canvas, mask: Mask, x: float, y: float, width: float, height: float, grey: float) -> None:
+def paste_mask(
+    canvas: Canvas, mask: Mask, x: float, y: float, width: float, height: float, grey: float
+) -> None:
     """Blend a grey value into `canvas` through `mask`, resized to width x height with its corner at (x, y)."""
     w, h, left, top = max(1, int(width)), max(1, int(height)), int(x), int(y)
     rows, columns = canvas.shape
@@ -58,13 +60,19 @@ def _cluster(canvas: Canvas, x: float, y: float, size: float, grey: float, rng: 
 def _star(canvas: Canvas, x: float, y: float, size: float, grey: float, rng: random.Random) -> None:
     n = rng.choice([5, 6, 8])
     radii = [size if i % 2 == 0 else size * 0.45 for i in range(2 * n)]
-    points = [(x + r * math.cos(math.pi * i / n), y + r * math.sin(math.pi * i / n)) for i, r in enumerate(radii)]
+    points = [
+        (x + r * math.cos(math.pi * i / n), y + r * math.sin(math.pi * i / n)) for i, r in enumerate(radii)
+    ]
     cv2.fillPoly(canvas, [np.array(points, np.int32)], grey, cv2.LINE_AA)
 
 
-def _sticker(canvas: Canvas, x: float, y: float, size: float, grey: float, rng: random.Random, face: Typeface) -> None:
+def _sticker(
+    canvas: Canvas, x: float, y: float, size: float, grey: float, rng: random.Random, face: Typeface
+) -> None:
     half = size * rng.uniform(0.3, 0.6)
-    cv2.rectangle(canvas, (int(x - half), int(y - size * 0.8)), (int(x + half), int(y + size * 0.8)), grey, -1)
+    cv2.rectangle(
+        canvas, (int(x - half), int(y - size * 0.8)), (int(x + half), int(y + size * 0.8)), grey, -1
+    )
     if rng.random() < 0.6:
         ink = 0.0 if grey > 120 else 255.0
         for row in (0, 1):
@@ -74,7 +82,9 @@ def _sticker(canvas: Canvas, x: float, y: float, size: float, grey: float, rng: 
                 paste_mask(canvas, mask, left, top, half * 0.8, size * 0.6, ink)
 
 
-def icon(canvas: Canvas, x: float, y: float, size: float, grey: float, rng: random.Random, face: Typeface) -> None:
+def icon(
+    canvas: Canvas, x: float, y: float, size: float, grey: float, rng: random.Random, face: Typeface
+) -> None:
     """Draw one random figure of about `size` pixels radius: ellipse, polygon, cluster, star or lettered sticker."""
     kind = rng.randrange(5)
     if kind == 3:
@@ -83,7 +93,9 @@ def icon(canvas: Canvas, x: float, y: float, size: float, grey: float, rng: rand
         (_ellipse, _polygon, _cluster, _star, _star)[kind](canvas, x, y, size, grey, rng)
 
 
-def emblem(canvas: Canvas, x: float, y: float, size: float, ink: float, rng: random.Random, face: Typeface) -> None:
+def emblem(
+    canvas: Canvas, x: float, y: float, size: float, ink: float, rng: random.Random, face: Typeface
+) -> None:
     """Draw a composed figure (seal, fruit, animal) as it stands beside or between the characters."""
     icon(canvas, x, y, size, ink if rng.random() < 0.4 else rng.uniform(0, 255), rng, face)
     for _ in range(rng.choice([0, 0, 1, 3, 5])):
@@ -93,7 +105,9 @@ def emblem(canvas: Canvas, x: float, y: float, size: float, ink: float, rng: ran
         cv2.circle(canvas, (int(x), int(y)), int(size * 0.8), ink, 2, cv2.LINE_AA)
 
 
-def word(canvas: Canvas, mask: Mask, centre: float, top: float, height: float, limit: float, grey: float) -> None:
+def word(
+    canvas: Canvas, mask: Mask, centre: float, top: float, height: float, limit: float, grey: float
+) -> None:
     """Write a small word, centred at x = `centre`, at most `limit` pixels wide."""
     width = min(limit, mask.shape[1] * height / mask.shape[0])
     paste_mask(canvas, mask, centre - width / 2, top, width, height, grey)

@@ -204,7 +204,9 @@ def _g(p: _Pen) -> list[Path]:
 
 def _i(p: _Pen) -> list[Path]:
     w, h = p.w, p.h
-    serifs: list[Path] = [[(w * 0.15, 0), (w * 0.85, 0)], [(w * 0.15, h), (w * 0.85, h)]] if p.v["serif_i"] else []
+    serifs: list[Path] = (
+        [[(w * 0.15, 0), (w * 0.85, 0)], [(w * 0.15, h), (w * 0.85, h)]] if p.v["serif_i"] else []
+    )
     return [[(w / 2, 0), (w / 2, h)], *serifs]
 
 
@@ -291,7 +293,9 @@ def stroke_masks(rng: random.Random, style: StrokeStyle | None = None) -> dict[s
         canvas = np.zeros((GLYPH_HEIGHT, int(width + style.stroke + 4)), np.uint8)
         offset = np.array([style.stroke / 2 + 2, style.stroke / 2 + 1])
         for path in _GLYPHS[char](_Pen(width, height, style)):
-            points = np.round((np.array(path) + offset) * (1 << SUBPIXEL_BITS)).astype(np.int32).reshape(-1, 1, 2)
+            points = (
+                np.round((np.array(path) + offset) * (1 << SUBPIXEL_BITS)).astype(np.int32).reshape(-1, 1, 2)
+            )
             thickness = max(1, round(style.stroke))
             cv2.polylines(canvas, [points], False, 255, thickness, cv2.LINE_AA, SUBPIXEL_BITS)
         masks[char] = canvas

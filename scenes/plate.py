@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,7 +22,13 @@ from scenes.typefaces import FontPool, Typeface, default_pool
 
 Image = npt.NDArray[np.uint8]
 Tint = tuple[float, float, float]
-INKS: tuple[Tint, ...] = ((0, 0, 0), (0, 0, 0), (70, 0, -40), (-20, 10, -20), (-30, -40, 90))  # B, G, R offsets
+INKS: tuple[Tint, ...] = (
+    (0, 0, 0),
+    (0, 0, 0),
+    (70, 0, -40),
+    (-20, 10, -20),
+    (-30, -40, 90),
+)  # B, G, R offsets
 SHEETS: tuple[Tint, ...] = ((0, 0, 0), (0, 0, 0), (8, 4, -4), (-60, 6, 20), (25, 5, -25), (-10, 15, -10))
 
 
@@ -63,12 +70,17 @@ class RenderedPlate:
     def colour(self) -> Image:
         """The plate as (height, width, 3) BGR."""
         share = np.clip(self.grey / 255, 0, 1)[..., None]
-        tint = share * np.float32(self.sheet) + (1 - share) * np.float32(self.ink)
-        return np.clip(self.grey[..., None] + tint, 0, 255).astype(np.uint8)
+        tint = share * np.array(self.sheet) + (1 - share) * np.array(self.ink)
+        pixels: Image = np.clip(self.grey[..., None] + tint, 0, 255).astype(np.uint8)
+        return pixels
 
 
 def render_plate(
-    rng: random.Random, style: PlateStyle | None = None, text: str | None = None, *, pool: FontPool | None = None
+    rng: random.Random,
+    style: PlateStyle | None = None,
+    text: str | None = None,
+    *,
+    pool: FontPool | None = None,
 ) -> RenderedPlate:
     """Render a plate.
 
@@ -88,6 +100,11 @@ def render_plate(
     if not text.strip(SEPARATORS) or any(c not in ALPHABET + SEPARATORS for c in text):
         raise ValueError(f"not a plate text: {text!r}; use A-Z, 0-9, blank and hyphen")
     return _Painter(rng, style.clean, region, text, pool or default_pool()).paint()
+
+
+def _as_canvas(pixels: npt.NDArray[Any]) -> Canvas:
+    """OpenCV's stubs forget the type of the pixels."""
+    return np.asarray(pixels, np.float32)
 
 
 class _Painter:
@@ -130,11 +147,13 @@ class _Painter:
         self._small_print()
         self._wear()
         left, top = self._holder() if self.rng.random() < (0.25 if self.clean else 0.4) else (0, 0)
-        corners = np.array([[0, 0], [self.w, 0], [self.w, self.h], [0, self.h]], np.float32) + np.float32([left, top])
+        corners = np.array([[0, 0], [self.w, 0], [self.w, self.h], [0, self.h]], np.float32) + np.array(
+            [left, top], np.float32
+        )
         return RenderedPlate(
             np.clip(self.canvas, 0, 255),
             "".join(c for c in self.text if c not in SEPARATORS),
-            np.array(self.centres) + [left, top],
+            np.array(self.centres) + np.array([left, top]),
             corners,
             self.region,
             self.rng.choice(INKS),
@@ -149,14 +168,17 @@ class _Painter:
             if rng.random() < 0.3:
                 ramp = np.linspace(-1, 1, h)[:, None] ** 2 * uniform(0, 0.5) * contrast
             # Half of the way to the ink at most, or the characters drown in the sheet.
-            self.canvas += np.clip(ramp, *sorted((0.0, contrast * 0.6))).astype(np.float32)
+            low, high = sorted((0.0, contrast * 0.6))
+            self.canvas += np.clip(ramp, low, high).astype(np.float32)
         if rng.random() < 0.5:
             for _ in range(rng.randint(1, 6)):
                 size, grey = uniform(8, 50), self._between(-0.25, 0.4)
                 decor.icon(self.canvas, uniform(0, w), uniform(0, h), size, grey, rng, self.face)
         if rng.random() < 0.25:
             ridge = [(x, h * uniform(0.45, 0.95)) for x in np.linspace(0, w, 9)]
-            cv2.fillPoly(self.canvas, [np.array([(0, h), *ridge, (w, h)], np.int32)], self._between(-0.25, 0.4))
+            cv2.fillPoly(
+                self.canvas, [np.array([(0, h), *ridge, (w, h)], np.int32)], self._between(-0.25, 0.4)
+            )
         if rng.random() < 0.3:
             self.canvas[: int(h * uniform(0.12, 0.27))] = self._between(0.2, 1.0)
         if rng.random() < 0.15:
@@ -233,9 +255,9 @@ class _Painter:
             x += width + self.gap * self.scale
         thickness = rng.random()
         if thickness < 0.12:
-            self.coverage = cv2.erode(self.coverage, np.ones((2, 2)))
+            self.coverage = _as_canvas(cv2.erode(self.coverage, np.ones((2, 2))))
         elif thickness > 0.85:
-            self.coverage = cv2.dilate(self.coverage, np.ones((2, 2)))
+            self.coverage = _as_canvas(cv2.dilate(self.coverage, np.ones((2, 2))))
         if rng.random() < 0.6:
             self._emboss()
         if not self.clean and rng.random() < 0.15:
@@ -265,9 +287,9 @@ class _Painter:
             radius = max(1, int(size * uniform(0.05, 0.1)))
             cv2.circle(self.coverage, (int(x), int(self.middle)), radius, 1.0, -1, cv2.LINE_AA)
         else:
-            radius = min(width * 0.6, size * 0.5) * uniform(0.6, 1.5)
+            reach = min(width * 0.6, size * 0.5) * uniform(0.6, 1.5)
             centre = self.middle + size * uniform(-0.1, 0.1)
-            decor.emblem(self.canvas, x, centre, radius, self.ink, rng, self.face)
+            decor.emblem(self.canvas, x, centre, reach, self.ink, rng, self.face)
 
     def _emboss(self) -> None:
         d = self.rng.choice([1, 1, 2])
@@ -283,7 +305,7 @@ class _Painter:
             grey = self.ink if rng.random() < 0.6 else uniform(0, 255)
             centre = w / 2 + uniform(-0.1, 0.1) * w
             if rng.random() < 0.9 and top > 8:
-                y, height = max(1, top * uniform(0.1, 0.45)), top * uniform(0.45, 0.75)
+                y, height = max(1.0, top * uniform(0.1, 0.45)), top * uniform(0.45, 0.75)
                 decor.word(canvas, rng.choice(words), centre, y, height, w * 0.75, grey)
             room = h - bottom
             if rng.random() < 0.75 and room > 8:
@@ -291,7 +313,7 @@ class _Painter:
                 decor.word(canvas, rng.choice(words), centre, y, height, w * 0.8, grey)
             self._stickers_and_bolts()
         elif self.region == "br" and rng.random() < 0.9:
-            y, height = max(2, top * uniform(0.2, 0.4)), top * uniform(0.35, 0.6)
+            y, height = max(2.0, top * uniform(0.2, 0.4)), top * uniform(0.35, 0.6)
             decor.word(canvas, rng.choice(words), w / 2, y, height, w * 0.6, self.ink)
         if self.blue_band:
             band = int(h * uniform(0.35, 0.5))
@@ -309,7 +331,8 @@ class _Painter:
             if rng.random() < 0.3:
                 width, height, grey = w * uniform(0.07, 0.13), h * uniform(0.1, 0.2), uniform(60, 250)
                 left, top = x * w - width / 2, y * h - height / 2
-                cv2.rectangle(self.canvas, (int(left), int(top)), (int(left + width), int(top + height)), grey, -1)
+                corner = int(left + width), int(top + height)
+                cv2.rectangle(self.canvas, (int(left), int(top)), corner, grey, -1)
                 ink = 0.0 if grey > 130 else 255.0
                 mask = rng.choice(self.pool.words)
                 decor.word(self.canvas, mask, x * w, top + height * 0.2, height * 0.6, width * 0.8, ink)

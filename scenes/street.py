@@ -77,11 +77,14 @@ def draw_backdrop(rng: random.Random, size: tuple[int, int] = SIZE) -> Backdrop:
     noise = np.random.default_rng(rng.getrandbits(32))
     horizon = height * rng.uniform(0.24, 0.36)
     rows = np.linspace(0, 1, height, dtype=np.float32)[:, None]
-    zenith, haze = np.float32([rng.uniform(170, 235), rng.uniform(140, 190), rng.uniform(110, 165)]), np.float32([228, 224, 218])
+    zenith, haze = (
+        np.array([rng.uniform(170, 235), rng.uniform(140, 190), rng.uniform(110, 165)], np.float32),
+        np.array([228, 224, 218], np.float32),
+    )
     sky = zenith + (haze - zenith) * np.clip(rows * height / horizon, 0, 1)
     image = np.repeat(sky[:, None, :], width, axis=1)
     _buildings(image, horizon, rng)
-    ground = np.float32(rng.choice([(58, 104, 82), (96, 118, 126), (128, 134, 138)]))
+    ground = np.array(rng.choice([(58, 104, 82), (96, 118, 126), (128, 134, 138)]), np.float32)
     image[int(horizon) :] = ground * (0.75 + 0.35 * rows[int(horizon) :, None])
     _road(image, horizon, rng)
     grain = cv2.GaussianBlur(noise.standard_normal((height, width), np.float32), (0, 0), 1.2) * 9
@@ -132,10 +135,18 @@ def _outline(placed: Placed) -> Float:
     h = w * ASPECT[placed.look.kind]
     near, far = 1 + 0.06 * placed.yaw, 1 - 0.06 * placed.yaw
     squeeze = 1 - 0.05 * abs(placed.yaw)
-    points = np.array([(-w / 2, -h * far), (w / 2, -h * near), (w / 2, 0.02 * h * placed.yaw), (-w / 2, -0.02 * h * placed.yaw)])
+    points = np.array(
+        [
+            (-w / 2, -h * far),
+            (w / 2, -h * near),
+            (w / 2, 0.02 * h * placed.yaw),
+            (-w / 2, -0.02 * h * placed.yaw),
+        ]
+    )
     points[:, 0] *= squeeze
     c, s = np.cos(placed.roll), np.sin(placed.roll)
-    return (points @ np.array([[c, s], [-s, c]]) + [placed.x, placed.ground]).astype(np.float32)
+    outline: Float = (points @ np.array([[c, s], [-s, c]]) + [placed.x, placed.ground]).astype(np.float32)
+    return outline
 
 
 def draw_vehicle(image: Image, placed: Placed) -> Drawn:
@@ -163,7 +174,9 @@ def draw_vehicle(image: Image, placed: Placed) -> Drawn:
 def _shadow(image: Image, placed: Placed) -> None:
     shade = np.zeros(image.shape[:2], np.float32)
     axes = (int(placed.width * 0.53), max(2, int(placed.width * 0.07)))
-    cv2.ellipse(shade, (int(placed.x), int(placed.ground - axes[1] * 0.3)), axes, 0, 0, 360, 0.6, -1, cv2.LINE_AA)
+    cv2.ellipse(
+        shade, (int(placed.x), int(placed.ground - axes[1] * 0.3)), axes, 0, 0, 360, 0.6, -1, cv2.LINE_AA
+    )
     y0, y1 = max(0, int(placed.ground) - 3 * axes[1]), min(image.shape[0], int(placed.ground) + 3 * axes[1])
     if y1 > y0:
         soft = cv2.GaussianBlur(shade[y0:y1], (0, 0), max(1.0, axes[1] * 0.35))
@@ -183,7 +196,9 @@ def ground_for(width: float, horizon: float, size: tuple[int, int]) -> float:
     return horizon + (0.97 * size[1] - horizon) * share
 
 
-def _places(rng: random.Random, backdrop: Backdrop, size: tuple[int, int], looks: Sequence[VehicleLook]) -> list[Placed]:
+def _places(
+    rng: random.Random, backdrop: Backdrop, size: tuple[int, int], looks: Sequence[VehicleLook]
+) -> list[Placed]:
     """Spread vehicles over lanes, far ones first, so that nearer ones are drawn over them but never over their plates."""
     lanes = rng.sample([0.17, 0.5, 0.83], k=min(3, len(looks)))
     placed = []
@@ -201,7 +216,8 @@ def _hidden(plate: ScenePlate, vehicles: Sequence[SceneVehicle]) -> bool:
     """Whether a vehicle drawn later covers any of the plate."""
     x, y, w, h = plate.box
     return any(
-        x < v.box[0] + v.box[2] and v.box[0] < x + w and y < v.box[1] + v.box[3] and v.box[1] < y + h for v in vehicles
+        x < v.box[0] + v.box[2] and v.box[0] < x + w and y < v.box[1] + v.box[3] and v.box[1] < y + h
+        for v in vehicles
     )
 
 

@@ -14,21 +14,113 @@ SEPARATORS = " -"
 
 # L is a letter, N a digit; the rest stands as it is.
 FORMATS: dict[Region, list[str]] = {
-    "us": (
-        "LLL NNN,LLL NNNN,LLL-NNNN,NNN LLL,NNN-LLL,LLN LNL,LLN-LNL,NLLLNNN,NLLLNNN,NNN NNN,NNNNNN,LNN NNNN,L NNNNNN,"
-        "NLL NNN,NL LNNNN,LLLNNNN,NNNLLL,LLNNNN,LL NNNNN,NNLLNN,LNNLLN,NNNNLL,NLNNNNN,LL-NNNN,NNNN,NNN NN,LNLLNN,"
-        "NNL NNL,LLLL NN,NLN NNLL,N LNNNNN,LNNNNNN,NNNNNNN,LLNLNL,LLLNNL,NNNLNN,NN LLLL"
-    ).split(","),
-    "eu": (
-        "LL-NNNLL,LL NNNLL,NLN NNNN,NLN-NNNN,LL NNNNN,LLL NNNN,LLNN LLL,LL-NNN-LL,L-LL NNNN,LLL LL NN,LL-LL-NN,"
-        "LLL-NNNN,LL NNNN L,LLL NN-NN,N LLL NNN,L NNNNNN"
-    ).split(","),
+    "us": [
+        "LLL NNN",
+        "LLL NNNN",
+        "LLL-NNNN",
+        "NNN LLL",
+        "NNN-LLL",
+        "LLN LNL",
+        "LLN-LNL",
+        "NLLLNNN",
+        "NLLLNNN",
+        "NNN NNN",
+        "NNNNNN",
+        "LNN NNNN",
+        "L NNNNNN",
+        "NLL NNN",
+        "NL LNNNN",
+        "LLLNNNN",
+        "NNNLLL",
+        "LLNNNN",
+        "LL NNNNN",
+        "NNLLNN",
+        "LNNLLN",
+        "NNNNLL",
+        "NLNNNNN",
+        "LL-NNNN",
+        "NNNN",
+        "NNN NN",
+        "LNLLNN",
+        "NNL NNL",
+        "LLLL NN",
+        "NLN NNLL",
+        "N LNNNNN",
+        "LNNNNNN",
+        "NNNNNNN",
+        "LLNLNL",
+        "LLLNNL",
+        "NNNLNN",
+        "NN LLLL",
+    ],
+    "eu": [
+        "LL-NNNLL",
+        "LL NNNLL",
+        "NLN NNNN",
+        "NLN-NNNN",
+        "LL NNNNN",
+        "LLL NNNN",
+        "LLNN LLL",
+        "LL-NNN-LL",
+        "L-LL NNNN",
+        "LLL LL NN",
+        "LL-LL-NN",
+        "LLL-NNNN",
+        "LL NNNN L",
+        "LLL NN-NN",
+        "N LLL NNN",
+        "L NNNNNN",
+    ],
     "br": ["LLL-NNNN", "LLL NNNN", "LLLNLNN"],
 }
-_VANITY = (
-    "A E I O U AR ER IN ON LY RED MOM DAD CAT GO FUN SUN BIG GR8 LUV RUN CAR 4U K9 ZOOM SPEED FAST ROCK GOLF MAN BOY "
-    "GIRL HEY YO WOW DOC JET SKI HOT BLU ICE MR MY KING ANY TEXT"
-).split()
+_VANITY = [
+    "A",
+    "E",
+    "I",
+    "O",
+    "U",
+    "AR",
+    "ER",
+    "IN",
+    "ON",
+    "LY",
+    "RED",
+    "MOM",
+    "DAD",
+    "CAT",
+    "GO",
+    "FUN",
+    "SUN",
+    "BIG",
+    "GR8",
+    "LUV",
+    "RUN",
+    "CAR",
+    "4U",
+    "K9",
+    "ZOOM",
+    "SPEED",
+    "FAST",
+    "ROCK",
+    "GOLF",
+    "MAN",
+    "BOY",
+    "GIRL",
+    "HEY",
+    "YO",
+    "WOW",
+    "DOC",
+    "JET",
+    "SKI",
+    "HOT",
+    "BLU",
+    "ICE",
+    "MR",
+    "MY",
+    "KING",
+    "ANY",
+    "TEXT",
+]
 
 
 def _split_somewhere(text: str, rng: random.Random) -> str:
@@ -37,7 +129,9 @@ def _split_somewhere(text: str, rng: random.Random) -> str:
 
 
 def _vanity(rng: random.Random) -> str:
-    parts = [rng.choice(_VANITY) if rng.random() < 0.5 else rng.choice(LETTERS) for _ in range(rng.randint(1, 5))]
+    parts = [
+        rng.choice(_VANITY) if rng.random() < 0.5 else rng.choice(LETTERS) for _ in range(rng.randint(1, 5))
+    ]
     text = "".join(parts)[:7]
     if len(text) < 2:
         text += rng.choice(ALPHABET)

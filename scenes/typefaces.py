@@ -15,14 +15,70 @@ from scenes.glyphs import ALPHABET, GLYPH_HEIGHT, Mask, stroke_masks
 
 FONT_FOLDER = Path(__file__).parent / "fonts"
 _SMALL_CAPS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-."
-_SLOGANS = (
-    "CALIFORNIA,TEXAS,ILLINOIS,OHIO,FLORIDA,Georgia,Arizona,NEVADA,Utah,MICHIGAN,Virginia,NEW YORK,New Jersey,OREGON,"
-    "PENNSYLVANIA,Washington,Idaho,MONTANA,Colorado,Kansas,Nebraska,Iowa,Minnesota,WISCONSIN,Indiana,KENTUCKY,Maine,"
-    "ALABAMA,Mississippi,LOUISIANA,Arkansas,OKLAHOMA,VERMONT,Maryland,Delaware,HAWAII,ALASKA,South Carolina,Tennessee,"
-    "First in Flight,Land of Lincoln,Great Lakes State,Sunshine State,The Lone Star State,Show-Me State,Garden State,"
-    "GRAND CANYON STATE,EMPIRE STATE,AUTO SALES,MOTORS,COMMERCIAL,TRUCK,COUNTY,www.dealer.example,555-0134,AUTO MOTO,"
-    "SP-SAO PAULO,MG-BELO HORIZONTE,SLOVENSKA REPUBLIKA,Famous Potatoes,Aloha State,HONEST CARS OF TOWN"
-).split(",")
+_SLOGANS = [
+    "CALIFORNIA",
+    "TEXAS",
+    "ILLINOIS",
+    "OHIO",
+    "FLORIDA",
+    "Georgia",
+    "Arizona",
+    "NEVADA",
+    "Utah",
+    "MICHIGAN",
+    "Virginia",
+    "NEW YORK",
+    "New Jersey",
+    "OREGON",
+    "PENNSYLVANIA",
+    "Washington",
+    "Idaho",
+    "MONTANA",
+    "Colorado",
+    "Kansas",
+    "Nebraska",
+    "Iowa",
+    "Minnesota",
+    "WISCONSIN",
+    "Indiana",
+    "KENTUCKY",
+    "Maine",
+    "ALABAMA",
+    "Mississippi",
+    "LOUISIANA",
+    "Arkansas",
+    "OKLAHOMA",
+    "VERMONT",
+    "Maryland",
+    "Delaware",
+    "HAWAII",
+    "ALASKA",
+    "South Carolina",
+    "Tennessee",
+    "First in Flight",
+    "Land of Lincoln",
+    "Great Lakes State",
+    "Sunshine State",
+    "The Lone Star State",
+    "Show-Me State",
+    "Garden State",
+    "GRAND CANYON STATE",
+    "EMPIRE STATE",
+    "AUTO SALES",
+    "MOTORS",
+    "COMMERCIAL",
+    "TRUCK",
+    "COUNTY",
+    "www.dealer.example",
+    "555-0134",
+    "AUTO MOTO",
+    "SP-SAO PAULO",
+    "MG-BELO HORIZONTE",
+    "SLOVENSKA REPUBLIKA",
+    "Famous Potatoes",
+    "Aloha State",
+    "HONEST CARS OF TOWN",
+]
 
 
 @dataclass(frozen=True)
@@ -70,7 +126,9 @@ class FontPool:
         words: masks of slogans and state names.
     """
 
-    def __init__(self, seed: int, *, styles: int = 24, words: int = 120, extra_fonts: Sequence[Path] = ()) -> None:
+    def __init__(
+        self, seed: int, *, styles: int = 24, words: int = 120, extra_fonts: Sequence[Path] = ()
+    ) -> None:
         rng = random.Random(seed)
         files = [*sorted(FONT_FOLDER.glob("*.ttf")), *extra_fonts]
         self.strokes = [Typeface(stroke_masks(rng), True) for _ in range(styles)]

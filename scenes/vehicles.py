@@ -22,8 +22,18 @@ VehicleType = Literal["car", "truck", "bus", "motorcycle"]
 Colour = tuple[float, float, float]  # B, G, R
 Points = list[tuple[float, float]]
 TYPE_SHARES: dict[VehicleType, float] = {"car": 0.76, "truck": 0.13, "bus": 0.08, "motorcycle": 0.03}
-ASPECT: dict[VehicleType, float] = {"car": 0.80, "truck": 1.08, "bus": 1.15, "motorcycle": 1.55}  # height / width
-WIDTH: dict[VehicleType, float] = {"car": 1.0, "truck": 1.25, "bus": 1.35, "motorcycle": 0.42}  # relative to a car
+ASPECT: dict[VehicleType, float] = {
+    "car": 0.80,
+    "truck": 1.08,
+    "bus": 1.15,
+    "motorcycle": 1.55,
+}  # height / width
+WIDTH: dict[VehicleType, float] = {
+    "car": 1.0,
+    "truck": 1.25,
+    "bus": 1.35,
+    "motorcycle": 0.42,
+}  # relative to a car
 PLATE_WIDTH: dict[Region, float] = {"us": 0.205, "eu": 0.30, "br": 0.25}  # of a car's width
 PAINTS: dict[str, Colour] = {
     "white": (232, 234, 234), "silver": (170, 168, 165), "gray": (98, 96, 94), "black": (34, 32, 31),
@@ -54,7 +64,9 @@ class VehicleLook:
         region = rng.choices(list(PLATE_WIDTH), [0.75, 0.15, 0.10])[0]
         plate = render_plate(rng, PlateStyle(region, clean=True), text)
         plate_height = {"car": rng.choice([0.64, 0.79]), "truck": 0.88, "bus": 0.87, "motorcycle": 0.52}[kind]
-        return VehicleLook(kind, paint, rng.random() < 0.5, plate, rng.uniform(0, 0.05), plate_height, rng.uniform(0.8, 1.1))
+        return VehicleLook(
+            kind, paint, rng.random() < 0.5, plate, rng.uniform(0, 0.05), plate_height, rng.uniform(0.8, 1.1)
+        )
 
 
 @dataclass(frozen=True)
@@ -89,10 +101,29 @@ class _Brush:
         self.pixels += share[..., None] * (np.array(colour, np.float32) * light - self.pixels)
         self.alpha = np.maximum(self.alpha, share)
 
-    def box(self, x0: float, y0: float, x1: float, y1: float, colour: Colour, *, cut: float = 0.0, fade: float = 0.0) -> None:
+    def box(
+        self,
+        x0: float,
+        y0: float,
+        x1: float,
+        y1: float,
+        colour: Colour,
+        *,
+        cut: float = 0.0,
+        fade: float = 0.0,
+    ) -> None:
         """Fill a rectangle whose corners are cut off by `cut` of the width."""
         c, d = cut, cut * self.w / self.h
-        points = [(x0 + c, y0), (x1 - c, y0), (x1, y0 + d), (x1, y1 - d), (x1 - c, y1), (x0 + c, y1), (x0, y1 - d), (x0, y0 + d)]
+        points = [
+            (x0 + c, y0),
+            (x1 - c, y0),
+            (x1, y0 + d),
+            (x1, y1 - d),
+            (x1 - c, y1),
+            (x0 + c, y1),
+            (x0, y1 - d),
+            (x0, y0 + d),
+        ]
         self.polygon(points, colour, fade=fade)
 
     def glass(self, points: Points) -> None:
@@ -102,7 +133,11 @@ class _Brush:
         x0, x1, y0, y1 = min(xs), max(xs), min(ys), max(ys)
         left, width = x0 + 0.3 * (x1 - x0), 0.12 * (x1 - x0)
         lean = 0.1 * (x1 - x0)
-        self.polygon([(left + lean, y0), (left + lean + width, y0), (left + width, y1), (left, y1)], (104, 94, 84), fade=0.4)
+        self.polygon(
+            [(left + lean, y0), (left + lean + width, y0), (left + width, y1), (left, y1)],
+            (104, 94, 84),
+            fade=0.4,
+        )
 
 
 def _mixed(colour: Colour, factor: float) -> Colour:
@@ -113,7 +148,10 @@ def _car(brush: _Brush, look: VehicleLook, paint: Colour) -> Points:
     top = 0.04 + look.roof
     brush.box(0.07, 0.74, 0.23, 1.0, RUBBER, cut=0.02)
     brush.box(0.77, 0.74, 0.93, 1.0, RUBBER, cut=0.02)
-    brush.polygon([(0.27, top), (0.73, top), (0.81, top + 0.05), (0.95, 0.44), (0.05, 0.44), (0.19, top + 0.05)], _mixed(paint, 0.85))
+    brush.polygon(
+        [(0.27, top), (0.73, top), (0.81, top + 0.05), (0.95, 0.44), (0.05, 0.44), (0.19, top + 0.05)],
+        _mixed(paint, 0.85),
+    )
     brush.glass([(0.29, top + 0.05), (0.71, top + 0.05), (0.85, 0.40), (0.15, 0.40)])
     brush.box(0.02, 0.40, 0.98, 0.90, paint, cut=0.045, fade=0.35)
     brush.polygon([(0.06, 0.43), (0.94, 0.43), (0.90, 0.455), (0.10, 0.455)], _mixed(paint, 1.15))
@@ -155,7 +193,14 @@ def _bus(brush: _Brush, look: VehicleLook, paint: Colour) -> Points:
     for x in (0.07, 0.77):
         brush.box(x, 0.84, x + 0.16, 1.0, RUBBER, cut=0.02)
     brush.box(0.02, 0.0, 0.98, 0.94, paint, cut=0.05, fade=0.3)
-    brush.glass([(0.07, 0.13 if look.front else 0.16), (0.93, 0.13 if look.front else 0.16), (0.93, 0.52), (0.07, 0.52)])
+    brush.glass(
+        [
+            (0.07, 0.13 if look.front else 0.16),
+            (0.93, 0.13 if look.front else 0.16),
+            (0.93, 0.52),
+            (0.07, 0.52),
+        ]
+    )
     brush.box(0.25, 0.03, 0.75, 0.10, (20, 22, 22), cut=0.01)
     if look.front:
         brush.box(0.29, 0.05, 0.71, 0.08, (40, 160, 230))
@@ -190,6 +235,18 @@ def sprite(look: VehicleLook, width: int) -> Sprite:
     shape = np.ptp(look.plate.corners, axis=0) if look.plate else np.array([2.0, 1.0])
     half_h = half_w * width / height * shape[1] / shape[0]
     y = look.plate_height
-    corners = np.array([(0.5 - half_w, y - half_h), (0.5 + half_w, y - half_h), (0.5 + half_w, y + half_h), (0.5 - half_w, y + half_h)])
+    corners = np.array(
+        [
+            (0.5 - half_w, y - half_h),
+            (0.5 + half_w, y - half_h),
+            (0.5 + half_w, y + half_h),
+            (0.5 - half_w, y + half_h),
+        ]
+    )
     size = np.array([width, height], np.float32)
-    return Sprite(brush.pixels, brush.alpha, (corners * size).astype(np.float32), (np.array(lamps) * size).astype(np.float32))
+    return Sprite(
+        brush.pixels,
+        brush.alpha,
+        (corners * size).astype(np.float32),
+        (np.array(lamps) * size).astype(np.float32),
+    )

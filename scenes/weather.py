@@ -18,7 +18,7 @@ SENSOR_NOISE: dict[Condition, float] = {"day": 1.5, "night": 4.0, "rain": 2.5, "
 
 
 def _night(image: Image, lamps: Float, front: list[bool], reach: float, plates: Sequence[Float]) -> Float:
-    dark = image.astype(np.float32) * np.float32([0.30, 0.25, 0.23])
+    dark: Float = image.astype(np.float32) * np.array([0.30, 0.25, 0.23], np.float32)
     # A plate throws the camera's own light back, which is why plates are read at night at all.
     lit = np.zeros(image.shape[:2], np.float32)
     for corners in plates:
@@ -28,17 +28,20 @@ def _night(image: Image, lamps: Float, front: list[bool], reach: float, plates: 
     for (x, y), is_front in zip(lamps, front, strict=True):
         colour = (150.0, 190.0, 210.0) if is_front else (20.0, 20.0, 190.0)
         cv2.circle(glow, (round(float(x)), round(float(y))), max(2, round(reach)), colour, -1, cv2.LINE_AA)
-    return dark + cv2.GaussianBlur(glow, (0, 0), max(1.0, reach * 1.2)) * 0.8
+    dark += np.asarray(cv2.GaussianBlur(glow, (0, 0), max(1.0, reach * 1.2)), np.float32) * 0.8
+    return dark
 
 
 def _rain(image: Image, rng: np.random.Generator) -> Float:
     rows, columns = image.shape[:2]
-    washed = cv2.GaussianBlur(image, (0, 0), 0.8).astype(np.float32) * 0.72 + np.float32([42, 40, 38])
+    washed: Float = cv2.GaussianBlur(image, (0, 0), 0.8).astype(np.float32) * 0.72
+    washed += np.array([42, 40, 38], np.float32)
     streaks = np.zeros((rows, columns), np.float32)
     for _ in range(columns // 4):
         x, y, length = int(rng.integers(columns)), int(rng.integers(rows)), int(rng.integers(8, 26))
         cv2.line(streaks, (x, y), (x - length // 6, y + length), float(rng.uniform(12, 40)), 1, cv2.LINE_AA)
-    return washed + streaks[..., None]
+    washed += streaks[..., None]
+    return washed
 
 
 def _motion(image: Image, rng: np.random.Generator) -> Float:

@@ -39,7 +39,8 @@ class CropMaker:
     """Draws samples, synthetic or from labelled photographs of plates, all from one seed."""
 
     def __init__(self, seed: int, fonts: Sequence[Path], backgrounds: Sequence[GreyImage]) -> None:
-        """
+        """Prepare lettering.
+
         Args:
             seed: makes the whole sequence repeatable.
             fonts: font files beside the vendored ones.
@@ -171,6 +172,10 @@ class CropMaker:
 
     def _finish(self, pixels: GreyImage) -> GreyImage:
         large = pixels.shape[0] > HEIGHT and pixels.shape[1] > WIDTH
-        method = cv2.INTER_AREA if large else self.rng.choice([cv2.INTER_LINEAR, cv2.INTER_LINEAR, cv2.INTER_CUBIC])
+        method = (
+            cv2.INTER_AREA
+            if large
+            else self.rng.choice([cv2.INTER_LINEAR, cv2.INTER_LINEAR, cv2.INTER_CUBIC])
+        )
         crop = cv2.resize(pixels, (WIDTH, HEIGHT), interpolation=method)
         return 255 - crop if self.rng.random() < 0.02 else crop

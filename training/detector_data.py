@@ -39,12 +39,14 @@ def put_plate(image: Image, plate: RenderedPlate, corners: Float, rng: random.Ra
     if x1 - x0 < 6 or y1 - y0 < 4:
         return False
     picture = plate.colour().astype(np.float32)
-    scale = float(np.linalg.norm(corners[1] - corners[0]) / np.linalg.norm(plate.corners[1] - plate.corners[0]))
+    scale = float(
+        np.linalg.norm(corners[1] - corners[0]) / np.linalg.norm(plate.corners[1] - plate.corners[0])
+    )
     if scale < 0.8:
         picture = cv2.GaussianBlur(picture, (0, 0), 0.42 * (1 / max(scale, 0.05) - 0.6))
     region = image[y0:y1, x0:x1].astype(np.float32)
     light = min(1.2, max(0.12, (float(region.mean()) + 60) / 170)) * rng.uniform(0.7, 1.25)
-    matrix = cv2.getPerspectiveTransform(plate.corners, corners - np.float32([x0, y0]))
+    matrix = cv2.getPerspectiveTransform(plate.corners, corners - np.array([x0, y0], np.float32))
     size = (x1 - x0, y1 - y0)
     share = cv2.warpPerspective(np.ones(picture.shape[:2], np.float32), matrix, size)[..., None]
     mixed = region * (1 - share) + cv2.warpPerspective(picture * light, matrix, size) * share
@@ -88,7 +90,9 @@ class DetectorSamples(IterableDataset[Sample]):
             self.pool.renew(self.rng, 0.1)
 
     def _sample(self, photo: Photo) -> Sample:
-        view = self._mosaic(photo) if self.rng.random() < MOSAIC_SHARE else take(photo, (SIZE, SIZE), self.rng)
+        view = (
+            self._mosaic(photo) if self.rng.random() < MOSAIC_SHARE else take(photo, (SIZE, SIZE), self.rng)
+        )
         self._change_plates(view)
         if self.rng.random() < PASTE_SHARE:
             self._paste(view)
@@ -99,7 +103,12 @@ class DetectorSamples(IterableDataset[Sample]):
     def _mosaic(self, photo: Photo) -> View:
         x, y = (int(self.rng.uniform(0.35, 0.65) * SIZE) for _ in range(2))
         whole = View(np.empty((SIZE, SIZE, 3), np.uint8))
-        for left, top, w, h in ((0, 0, x, y), (x, 0, SIZE - x, y), (0, y, x, SIZE - y), (x, y, SIZE - x, SIZE - y)):
+        for left, top, w, h in (
+            (0, 0, x, y),
+            (x, 0, SIZE - x, y),
+            (0, y, x, SIZE - y),
+            (x, y, SIZE - x, SIZE - y),
+        ):
             tile = take(photo, (w, h), self.rng)
             whole.image[top : top + h, left : left + w] = tile.image
             moved = tile.shifted(left, top)
@@ -111,8 +120,8 @@ class DetectorSamples(IterableDataset[Sample]):
     def _change_plates(self, view: View) -> None:
         """Cover true plates by synthetic ones, whose corners are known, or erase them."""
         fate, kept = self.rng.random(), []
-        for target in view.plates:
-            x1, y1, x2, y2 = target.box
+        for old in view.plates:
+            target, (x1, y1, x2, y2) = old, old.box
             if fate < SWAP_SHARE and x2 - x1 > 14 and target.visible > 0.95:
                 plate = render_plate(self.rng, pool=self.pool)
                 size = np.ptp(plate.corners, axis=0)
@@ -125,7 +134,9 @@ class DetectorSamples(IterableDataset[Sample]):
                 rows = slice(max(0, int(y1) - 2), min(SIZE, int(y2) + 2))
                 columns = slice(max(0, int(x1) - 2), min(SIZE, int(x2) + 2))
                 above = view.image[max(0, rows.start - 1), columns].astype(np.float32).mean(0)
-                noise = self.noise.standard_normal((rows.stop - rows.start, columns.stop - columns.start, 1)) * 2
+                noise = (
+                    self.noise.standard_normal((rows.stop - rows.start, columns.stop - columns.start, 1)) * 2
+                )
                 view.image[rows, columns] = np.clip(above + noise, 0, 255).astype(np.uint8)
                 continue
             kept.append(target)
@@ -150,7 +161,7 @@ class DetectorSamples(IterableDataset[Sample]):
         rng, uniform = self.rng, self.rng.uniform
         pixels = image.astype(np.float32)
         if rng.random() < 0.7:
-            cast = np.float32([uniform(0.88, 1.12) for _ in range(3)])
+            cast = np.array([uniform(0.88, 1.12) for _ in range(3)], np.float32)
             pixels = pixels * (uniform(0.75, 1.25) * cast) + uniform(-25, 25)
         if rng.random() < 0.15:
             pixels = pixels * uniform(0.15, 0.6)
@@ -169,7 +180,10 @@ class DetectorSamples(IterableDataset[Sample]):
 
 def _touch(a: Target, b: Target) -> bool:
     return (
-        a.box[0] < b.box[2] + 8 and b.box[0] < a.box[2] + 8 and a.box[1] < b.box[3] + 8 and b.box[1] < a.box[3] + 8
+        a.box[0] < b.box[2] + 8
+        and b.box[0] < a.box[2] + 8
+        and a.box[1] < b.box[3] + 8
+        and b.box[1] < a.box[3] + 8
     )
 
 
@@ -185,7 +199,9 @@ class _Grid:
 
     def ignore(self, box: data.Box, margin: float) -> None:
         x1, y1, x2, y2 = box
-        inside = (self.x > x1 - margin) & (self.x < x2 + margin) & (self.y > y1 - margin) & (self.y < y2 + margin)
+        inside = (
+            (self.x > x1 - margin) & (self.x < x2 + margin) & (self.y > y1 - margin) & (self.y < y2 + margin)
+        )
         self.open[inside] = 1
 
     def peak(self, box: data.Box, slack: float) -> tuple[Float, np.ndarray]:
@@ -193,7 +209,9 @@ class _Grid:
         x1, y1, x2, y2 = box
         cx, cy, w, h = (x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1
         least = self.stride * 0.6
-        bell = np.exp(-0.5 * (((self.x - cx) / max(least, w * 0.16)) ** 2 + ((self.y - cy) / max(least, h * 0.2)) ** 2))
+        bell = np.exp(
+            -0.5 * (((self.x - cx) / max(least, w * 0.16)) ** 2 + ((self.y - cy) / max(least, h * 0.2)) ** 2)
+        )
         row, column = min(self.n - 1, int(cy / self.stride)), min(self.n - 1, int(cx / self.stride))
         bell[row, column] = 1
         self.heat = np.maximum(self.heat, bell)
@@ -223,8 +241,8 @@ def plate_map(view: View) -> Float:
         fields[1:5, cells] = grid.distances(target.box, cells)
         fields[5, cells] = 0
         if target.corners is not None and target.visible > 0.99:
-            size = np.float32([x2 - x1, y2 - y1])
-            hull = np.float32([[x1, y1], [x2, y1], [x2, y2], [x1, y2]])
+            size = np.array([x2 - x1, y2 - y1], np.float32)
+            hull = np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2]], np.float32)
             fields[5, cells] = 1
             fields[6:14, cells] = ((target.corners - hull) / size).reshape(8, 1)
     return np.concatenate([grid.heat[None], grid.open[None], fields])

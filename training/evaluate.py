@@ -73,14 +73,21 @@ def _overlap(a: BoxXYWH, b: BoxXYWH) -> float:
 def prediction(name: str, recognition: Recognition, milliseconds: float) -> Row:
     """One picture in the scorer's format. Only readable plates are reads."""
     plates = [
-        {"text": p.text, "box": list(p.box), "confidence": p.confidence, "candidates": [c for c, _ in p.candidates]}
+        {
+            "text": p.text,
+            "box": list(p.box),
+            "confidence": p.confidence,
+            "candidates": [c for c, _ in p.candidates],
+        }
         for p in recognition.plates
         if p.readable
     ]
     return {"image": name, "plates": plates, "ms": round(milliseconds, 2)}
 
 
-def tally_image(tally: Tally, name: str, plates: tuple[PlateRead, ...], truth: list[tuple[str, BoxXYWH | None]]) -> None:
+def tally_image(
+    tally: Tally, name: str, plates: tuple[PlateRead, ...], truth: list[tuple[str, BoxXYWH | None]]
+) -> None:
     """Count one picture. A truth without box is met by the best readable plate anywhere."""
     reads = [p for p in plates if p.readable]
     tally.images += 1
@@ -143,7 +150,9 @@ def detection(pipeline: Pipeline, photos: list[data.Photo]) -> dict[str, float]:
         if photo.plates_complete:
             got = np.array([_xyxy(p.box) for p in recognition.plates], np.float32).reshape(-1, 4)
             plates += len(photo.plates)
-            found += sum(bool((overlaps(np.float32(p.box), got) >= AP_OVERLAP).any()) for p in photo.plates)
+            found += sum(
+                bool((overlaps(np.array(p.box, np.float32), got) >= AP_OVERLAP).any()) for p in photo.plates
+            )
         if photo.vehicles_complete:
             vehicles += len(photo.vehicles)
             scored += _matched(recognition, photo)
@@ -157,7 +166,7 @@ def _matched(recognition: Recognition, photo: data.Photo) -> list[tuple[float, b
     taken = np.zeros(len(labels), bool)
     scored = []
     for vehicle in recognition.vehicles:
-        shares = np.where(taken, 0, overlaps(np.float32(_xyxy(vehicle.box)), labels))
+        shares = np.where(taken, 0, overlaps(np.array(_xyxy(vehicle.box), np.float32), labels))
         hit = bool(len(labels)) and bool(shares.max() >= AP_OVERLAP)
         if hit:
             taken[int(shares.argmax())] = True
@@ -171,7 +180,9 @@ def clips(pipeline: Pipeline, *, seeds: range, passes: int, condition: str = "da
     for seed in seeds:
         clip = Clip(seed, fps=5, passes=passes, condition=condition)  # type: ignore[arg-type]
         for each in clip.passes:
-            reads = [p for i in range(each.first, each.last + 1) for p in pipeline.recognize(clip.frame(i)).plates]
+            reads = [
+                p for i in range(each.first, each.last + 1) for p in pipeline.recognize(clip.frame(i)).plates
+            ]
             best = max((p for p in reads if p.readable), key=lambda p: p.confidence, default=None)
             right += best is not None and folded(best.text) == folded(each.text)
             total += 1

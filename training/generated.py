@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -31,7 +30,9 @@ def _write(folder: Path, index: int) -> Photo:
     plates = tuple(Plate(_xyxy(p.box), tuple(float(v) for v in p.corners.ravel())) for p in scene.plates)
     vehicles = tuple(Vehicle(_xyxy(v.box), VEHICLE_CLASSES.index(v.type), sure=True) for v in scene.vehicles)
     # Hidden plates carry no label, so an unlabelled one may be in the picture.
-    return Photo(path, "generated", "train", plates, len(plates) == len(vehicles), vehicles, vehicles_complete=True)
+    return Photo(
+        path, "generated", "train", plates, len(plates) == len(vehicles), vehicles, vehicles_complete=True
+    )
 
 
 def _from_json(folder: Path) -> list[Photo]:
@@ -56,5 +57,5 @@ def build(folder: Path, *, count: int, workers: int) -> list[Photo]:
     # The labels come last: where they are, all pictures are.
     part = folder / "labels.part"
     part.write_text(json.dumps(rows), "utf-8")
-    os.replace(part, folder / LABELS)
+    part.replace(folder / LABELS)
     return photos

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,19 +29,25 @@ class Clock:
     started: float = field(default_factory=time.monotonic)
 
     def seconds(self) -> float:
+        """Seconds used so far."""
         return self.spent + time.monotonic() - self.started
 
     def progress(self) -> float:
+        """Share of the time used so far, 0 to 1."""
         return min(1.0, self.seconds() / (self.minutes * 60))
 
 
 class Trainer:
     """A model with its optimiser, its averaged weights and its checkpoint file."""
 
-    def __init__(self, model: nn.Module, checkpoint: Path, *, minutes: float, rate: float, average: float) -> None:
+    def __init__(
+        self, model: nn.Module, checkpoint: Path, *, minutes: float, rate: float, average: float
+    ) -> None:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model = model.to(self.device, memory_format=torch.channels_last)
-        self.optimiser = torch.optim.AdamW(self.model.parameters(), rate, weight_decay=0.02, betas=(0.9, 0.98))
+        self.optimiser = torch.optim.AdamW(
+            self.model.parameters(), rate, weight_decay=0.02, betas=(0.9, 0.98)
+        )
         self.checkpoint, self.rate, self.average = checkpoint, rate, average
         self.clock, self.step = Clock(minutes), 0
         self.averaged = {k: v.detach().clone().float() for k, v in self.model.state_dict().items()}
@@ -87,11 +92,15 @@ class Trainer:
 
     def save(self, weights: Path) -> None:
         """Write the checkpoint and the averaged weights, each by rename, so that an interruption leaves the old file."""
-        state = {"model": self.model.state_dict(), "optimiser": self.optimiser.state_dict(), "step": self.step}
+        state = {
+            "model": self.model.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "step": self.step,
+        }
         state |= {"averaged": self.averaged, "spent": self.clock.seconds()}
         types = self.model.state_dict()
         averaged = {k: v.to(types[k].dtype) for k, v in self.averaged.items()}
         for path, content in ((self.checkpoint, state), (weights, averaged)):
             part = path.with_suffix(".part")
             torch.save(content, part)
-            os.replace(part, path)
+            part.replace(path)

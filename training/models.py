@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 READER_COLUMNS = 40  # output steps of the reader
 READER_CLASSES = 37  # blank and 36 characters
@@ -32,7 +32,8 @@ class Residual(nn.Module):
         self.second = nn.Sequential(second, nn.BatchNorm2d(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(x + self.second(self.first(x)))
+        """Same shape out as in."""
+        return functional.relu(x + self.second(self.first(x)))
 
 
 class Reader(nn.Module):
@@ -46,11 +47,14 @@ class Reader(nn.Module):
             conv(b, c, 3, (2, 1)), Residual(c), conv(c, d, 3, (2, 1)), Residual(d),
         )  # fmt: skip
         # Four rows are left; folding them into channels lets a column see the character's full height.
-        self.column = nn.Sequential(nn.Conv2d(d, depth, (4, 1), bias=False), nn.BatchNorm2d(depth), nn.ReLU(True))
+        self.column = nn.Sequential(
+            nn.Conv2d(d, depth, (4, 1), bias=False), nn.BatchNorm2d(depth), nn.ReLU(True)
+        )
         self.context = nn.Sequential(Residual(depth, (1, 5)), nn.Dropout(0.1))
         self.head = nn.Conv2d(depth, READER_CLASSES, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Crops to logits."""
         y: Tensor = self.head(self.context(self.column(self.body(x))))
         return y[:, :, 0].transpose(1, 2)
 
@@ -63,7 +67,9 @@ class Detector(nn.Module):
     vehicles (n, 9, h/16, w/16): objectness; log distances in units of 16 px; four class logits.
     """
 
-    def __init__(self, widths: tuple[int, int, int, int, int] = (16, 24, 40, 96, 128), neck: int = 40) -> None:
+    def __init__(
+        self, widths: tuple[int, int, int, int, int] = (16, 24, 40, 96, 128), neck: int = 40
+    ) -> None:
         super().__init__()
         a, b, c, d, e = widths
         self.to8 = nn.Sequential(conv(3, a, 3, 2), conv(a, b, 3, 2), conv(b, c, 3, 2), Residual(c))
@@ -73,20 +79,26 @@ class Detector(nn.Module):
         self.fuse16, self.fuse8 = conv(neck, neck), conv(neck, neck)
         self.plates = nn.Sequential(conv(neck, neck), nn.Conv2d(neck, 13, 1))
         self.vehicles = nn.Sequential(conv(neck, neck), conv(neck, neck), nn.Conv2d(neck, 9, 1))
-        self._start((self.plates[-1], (-4.0, 0.7, 0.2, 0.7, 0.2)), (self.vehicles[-1], (-4.0, 1.0, 0.8, 1.0, 0.8)))
+        self._start(
+            (self.plates[-1], (-4.0, 0.7, 0.2, 0.7, 0.2)), (self.vehicles[-1], (-4.0, 1.0, 0.8, 1.0, 0.8))
+        )
 
     @staticmethod
     def _start(*heads: tuple[nn.Module, tuple[float, ...]]) -> None:
         """Start at "nothing here, boxes of typical size"; otherwise the first steps drown in false positives."""
         for head, biases in heads:
-            assert isinstance(head, nn.Conv2d) and head.bias is not None
+            assert isinstance(head, nn.Conv2d)
+            assert head.bias is not None
             nn.init.normal_(head.weight, std=0.01)
             nn.init.zeros_(head.bias)
             head.bias.data[: len(biases)] = torch.tensor(biases)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Pictures to both maps."""
         at8 = self.to8(x)
         at16 = self.to16(at8)
-        y16 = self.fuse16(self.side16(at16) + F.interpolate(self.side32(self.to32(at16)), scale_factor=2.0))
-        y8 = self.fuse8(self.side8(at8) + F.interpolate(y16, scale_factor=2.0))
+        y16 = self.fuse16(
+            self.side16(at16) + functional.interpolate(self.side32(self.to32(at16)), scale_factor=2.0)
+        )
+        y8 = self.fuse8(self.side8(at8) + functional.interpolate(y16, scale_factor=2.0))
         return self.plates(y8), self.vehicles(y16)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +53,7 @@ def _write(job: Job) -> Path:
     # Written aside and renamed: a chunk that exists is whole, which is what makes the cache resumable.
     part = job.output.with_suffix(".part.npz")
     np.savez(part, crops=crops, labels=labels, centres=centres)
-    os.replace(part, job.output)
+    part.replace(job.output)
     return job.output
 
 

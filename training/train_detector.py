@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional
 from torch.utils.data import DataLoader
 
 from training.data import Photo
@@ -62,7 +62,9 @@ def plate_loss(output: Tensor, target: Tensor) -> Tensor:
     got, want = output.permute(0, 2, 3, 1)[at], target.permute(0, 2, 3, 1)[at]
     loss = loss + box_loss(got[:, 1:5], want[:, 3:7], want[:, 2], PLATE_STRIDE)
     known = want[:, 7] * want[:, 2]
-    error = F.smooth_l1_loss(got[:, 5:13], want[:, 8:16] * CORNER_SCALE, reduction="none", beta=0.2).mean(1)
+    error = functional.smooth_l1_loss(
+        got[:, 5:13], want[:, 8:16] * CORNER_SCALE, reduction="none", beta=0.2
+    ).mean(1)
     return loss + CORNER_WEIGHT * (error * known).sum() / known.sum().clamp(min=1)
 
 
@@ -76,7 +78,7 @@ def vehicle_loss(output: Tensor, target: Tensor) -> Tensor:
     loss = loss + box_loss(got[:, 1:5], want[:, 3:7], want[:, 2], VEHICLE_STRIDE)
     kinds, named = want[:, 7].long(), want[:, 7] >= 0
     if named.any():
-        loss = loss + CLASS_WEIGHT * F.cross_entropy(got[named, 5:9], kinds[named])
+        loss = loss + CLASS_WEIGHT * functional.cross_entropy(got[named, 5:9], kinds[named])
     return loss
 
 

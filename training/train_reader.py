@@ -7,13 +7,14 @@ samples needed. Its weight fades, since CTC places characters better once they a
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional
 
 from training.loop import Trainer
 from training.models import READER_CLASSES, READER_COLUMNS, Reader
@@ -73,13 +74,16 @@ class _Chunks:
         self.files, self.rng, self.epoch = files, random.Random(seed), 0
         self.generator = torch.Generator().manual_seed(seed)
 
-    def __iter__(self):  # type: ignore[no-untyped-def]
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         while True:
             chosen = self.rng.sample(self.files, min(CHUNKS_AT_ONCE, len(self.files)))
             loaded = [np.load(f) for f in chosen]
             labels, centres = (np.concatenate([c[k] for c in loaded]) for k in ("labels", "centres"))
             crops = torch.from_numpy(np.concatenate([c["crops"] for c in loaded]))
-            columns, texts = torch.from_numpy(column_targets(labels, centres)), torch.from_numpy(labels.astype(np.int64))
+            columns, texts = (
+                torch.from_numpy(column_targets(labels, centres)),
+                torch.from_numpy(labels.astype(np.int64)),
+            )
             order = torch.randperm(len(crops), generator=self.generator)
             for start in range(0, len(order) - BATCH + 1, BATCH):
                 pick = order[start : start + BATCH]
@@ -87,7 +91,9 @@ class _Chunks:
             self.epoch += 1
 
 
-def train(files: list[Path], output: Path, *, minutes: float, seed: int, threads: int, start: Path | None = None) -> Path:
+def train(
+    files: list[Path], output: Path, *, minutes: float, seed: int, threads: int, start: Path | None = None
+) -> Path:
     """Train the reader; returns the file of its averaged weights.
 
     Args:
@@ -109,19 +115,21 @@ def train(files: list[Path], output: Path, *, minutes: float, seed: int, threads
     class_weights[0] = BLANK_WEIGHT
     history: list[tuple[float, float]] = []
     trainer.model.train()
-    for crops, texts, columns in chunks:
-        crops = normalise(_augment(crops)).to(device).contiguous(memory_format=torch.channels_last)
-        texts, columns = texts.to(device), columns.to(device)
+    for raw, *targets in chunks:
+        crops = normalise(_augment(raw)).to(device).contiguous(memory_format=torch.channels_last)
+        texts, columns = (t.to(device) for t in targets)
         with torch.autocast(device.type, torch.bfloat16):
             logits = forward(crops)
         logits = logits.float()
         fade = max(0.1, 1 - trainer.clock.progress() * COLUMNS_FADE)
-        by_column = F.cross_entropy(logits.flatten(0, 1), columns.flatten(), class_weights, ignore_index=IGNORED)
+        by_column = functional.cross_entropy(
+            logits.flatten(0, 1), columns.flatten(), class_weights, ignore_index=IGNORED
+        )
         by_text = torch.zeros((), device=device)
         if trainer.step > CTC_FROM_STEP or start:
             lengths = torch.full((len(crops),), READER_COLUMNS), (texts > 0).sum(1)
             steps = logits.log_softmax(-1).transpose(0, 1)
-            by_text = F.ctc_loss(steps, texts, *lengths, zero_infinity=True)
+            by_text = functional.ctc_loss(steps, texts, *lengths, zero_infinity=True)
         trainer.update(2 * fade * by_column + by_text, clip=2.0)
         history.append((float(by_column.detach()), float(by_text.detach())))
         if trainer.step % 200 == 0:

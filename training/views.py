@@ -50,9 +50,10 @@ class View:
             return box[0] + dx, box[1] + dy, box[2] + dx, box[3] + dy
 
         def moved(targets: list[Target]) -> list[Target]:
-            offset = np.float32([dx, dy])
+            offset = np.array([dx, dy], np.float32)
             return [
-                replace(t, box=move(t.box), corners=None if t.corners is None else t.corners + offset) for t in targets
+                replace(t, box=move(t.box), corners=None if t.corners is None else t.corners + offset)
+                for t in targets
             ]
 
         unknown = [move(b) for b in self.plates_unknown], [move(b) for b in self.vehicles_unknown]
@@ -63,7 +64,11 @@ def _scale(photo: Photo, box: Box, is_plate: bool, width: int, height: int, rng:
     low, high = (SMALLEST_PLATE, LARGEST_PLATE) if is_plate else (SMALLEST_VEHICLE, LARGEST_VEHICLE)
     # Most plates are small; half of the range on a logarithmic scale would be lost on close-ups.
     usual = 170.0 if is_plate else high
-    wanted = math.exp(rng.uniform(math.log(low), math.log(usual))) if rng.random() < 0.88 else rng.uniform(150, high)
+    wanted = (
+        math.exp(rng.uniform(math.log(low), math.log(usual)))
+        if rng.random() < 0.88
+        else rng.uniform(150, high)
+    )
     scale = wanted / max(4.0, box[2] - box[0])
     rows, columns = photo_size(photo)
     return max(min(scale, MOST_ZOOM), 0.7 * max(width, height) / max(rows, columns))
@@ -80,7 +85,9 @@ def photo_size(photo: Photo) -> tuple[int, int]:
     return _sizes[key]
 
 
-def _affine(image: Image, focus: Box, scale: float, size: tuple[int, int], rng: random.Random) -> tuple[Float, bool]:
+def _affine(
+    image: Image, focus: Box, scale: float, size: tuple[int, int], rng: random.Random
+) -> tuple[Float, bool]:
     """A similarity that puts the focus somewhere into the view, mirrored half of the time."""
     rows, columns = image.shape[:2]
     angle, mirror = math.radians(rng.gauss(0, 4)), rng.random() < 0.5
@@ -130,13 +137,17 @@ def take(photo: Photo, size: tuple[int, int], rng: random.Random) -> View:
     image = photo.load()
     _sizes[str(photo.path)] = image.shape[:2]
     rows, columns = image.shape[:2]
-    focuses = [(p.box, True) for p in photo.plates] + [(v.box, False) for v in photo.vehicles if photo.vehicles_complete]
+    focuses = [(p.box, True) for p in photo.plates] + [
+        (v.box, False) for v in photo.vehicles if photo.vehicles_complete
+    ]
     box, is_plate = rng.choice(focuses) if focuses else ((0.0, 0.0, float(columns), float(rows)), False)
     scale = _scale(photo, box, is_plate, width, height, rng)
     matrix, mirror = _affine(image, box, scale, size, rng)
     method = cv2.INTER_AREA if scale < 0.6 else cv2.INTER_LINEAR
     border = [rng.choice([114, 0, rng.uniform(0, 255)])] * 3
-    picture = cv2.warpAffine(image, matrix, size, flags=method, borderMode=cv2.BORDER_CONSTANT, borderValue=border)
+    picture = cv2.warpAffine(
+        image, matrix, size, flags=method, borderMode=cv2.BORDER_CONSTANT, borderValue=border
+    )
     view = View(picture)
     for plate in photo.plates:
         corners = None

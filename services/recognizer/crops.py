@@ -44,6 +44,9 @@ def vehicle_crop(image: Image, vehicle: VehicleRead, others: Sequence[VehicleRea
         left, top, right, bottom = _pixels(each.box, image)
         # Rounded up: a row that shows a sliver of glass belongs to the band.
         glass = top + int(np.ceil((bottom - top) * GLASS_BAND.get(each.type, WIDEST_BAND)))
-        rows, columns = slice(max(0, top - y1), max(0, glass - y1)), slice(max(0, left - x1), max(0, right - x1))
+        rows, columns = (
+            slice(max(0, top - y1), max(0, glass - y1)),
+            slice(max(0, left - x1), max(0, right - x1)),
+        )
         crop[rows, columns] = MASK_GREY
     return crop

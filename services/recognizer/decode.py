@@ -68,8 +68,19 @@ def decode(data: bytes) -> results.Image:
             upright = ImageOps.exif_transpose(picture)
             pixels = _to_rgb(upright)
         # Decoders of damaged files raise whatever their parser met; all of it means the same to the caller.
-        except (OSError, SyntaxError, ValueError, IndexError, KeyError, EOFError, TypeError, OverflowError) as error:
-            message = "the picture is damaged or incomplete; transfer it again or take it from the camera once more"
+        except (
+            OSError,
+            SyntaxError,
+            ValueError,
+            IndexError,
+            KeyError,
+            EOFError,
+            TypeError,
+            OverflowError,
+        ) as error:
+            message = (
+                "the picture is damaged or incomplete; transfer it again or take it from the camera once more"
+            )
             raise CorruptImageError(message) from error
     return np.ascontiguousarray(pixels[:, :, ::-1])
 

@@ -42,7 +42,9 @@ class Engine:
         """
         wanted = PROVIDERS[provider]
         if wanted[0] not in ort.get_available_providers():
-            message = f"this ONNX Runtime cannot use {provider}; install plateward[gpu] on a GPU node or choose cpu"
+            message = (
+                f"this ONNX Runtime cannot use {provider}; install plateward[gpu] on a GPU node or choose cpu"
+            )
             raise EngineError(message)
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads

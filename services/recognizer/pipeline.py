@@ -67,7 +67,9 @@ class Models:
             files = {name: _verified(folder, manifest["files"][name]) for name in ("detector", "reader")}
             return Models(manifest["version"], files["detector"], files["reader"], limits)
         except (OSError, KeyError, TypeError, ValueError) as error:
-            message = f"no usable models in {folder.name}/ ({error}); reinstall plateward or name another folder"
+            message = (
+                f"no usable models in {folder.name}/ ({error}); reinstall plateward or name another folder"
+            )
             raise ModelError(message) from error
 
 
@@ -130,7 +132,9 @@ class Pipeline:
         """
         plates, vehicles = self._detector.detect(image)
         # Two looks at each plate, straightened and as boxed: where the corners are wrong, the box is right.
-        crops = [rectify(image, corners) for plate in plates for corners in (plate.corners, box_corners(plate.box))]
+        crops = [
+            rectify(image, corners) for plate in plates for corners in (plate.corners, box_corners(plate.box))
+        ]
         readings = self._reader.read(crops)
         pairs = [readings[i : i + CROPS_A_PLATE] for i in range(0, len(readings), CROPS_A_PLATE)]
         reads = [self._plate(plate, pair) for plate, pair in zip(plates, pairs, strict=True)]

@@ -74,7 +74,9 @@ def beam_search(probabilities: Float, *, beam: int = BEAM) -> list[tuple[str, fl
                 grown[prefix][1] += in_char * float(column[prefix[-1]])
             for c in follow:
                 # The same character again is a new one only after a blank.
-                grown[(*prefix, c)][1] += float(column[c]) * (in_blank if prefix and prefix[-1] == c else total)
+                grown[(*prefix, c)][1] += float(column[c]) * (
+                    in_blank if prefix and prefix[-1] == c else total
+                )
         best = sorted(grown.items(), key=lambda item: -sum(item[1]))[:beam]
         prefixes = {prefix: (ends[0], ends[1]) for prefix, ends in best}
     ranked = sorted(prefixes.items(), key=lambda item: -sum(item[1]))

@@ -47,13 +47,16 @@ def rectify(image: Image, corners: Float) -> npt.NDArray[np.uint8]:
     region = cv2.cvtColor(image[low[1] : high[1], low[0] : high[0]], cv2.COLOR_BGR2GRAY)
     source = source - low.astype(np.float32)
     # Perspective sampling takes single pixels: shrink by area first, or large plates come out speckled.
-    width, height = np.linalg.norm(source[1] - source[0]), np.linalg.norm(source[3] - source[0])
-    scale = min(1.0, OVERSAMPLE * max(CROP_WIDTH / max(width, 1), CROP_HEIGHT / max(height, 1)))
+    width = max(1.0, float(np.linalg.norm(source[1] - source[0])))
+    height = max(1.0, float(np.linalg.norm(source[3] - source[0])))
+    scale = min(1.0, OVERSAMPLE * max(CROP_WIDTH / width, CROP_HEIGHT / height))
     if scale < 1:
         size = (max(2, round(region.shape[1] * scale)), max(2, round(region.shape[0] * scale)))
         source = source * (np.array(size, np.float32) / np.array(region.shape[::-1], np.float32))
         region = cv2.resize(region, size, interpolation=cv2.INTER_AREA)
-    target = np.array([[0, 0], [CROP_WIDTH, 0], [CROP_WIDTH, CROP_HEIGHT], [0, CROP_HEIGHT]], np.float32) - 0.5
+    target = (
+        np.array([[0, 0], [CROP_WIDTH, 0], [CROP_WIDTH, CROP_HEIGHT], [0, CROP_HEIGHT]], np.float32) - 0.5
+    )
     matrix = cv2.getPerspectiveTransform((source - 0.5).astype(np.float32), target)
     crop = cv2.warpPerspective(
         region, matrix, (CROP_WIDTH, CROP_HEIGHT), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE

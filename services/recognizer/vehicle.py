@@ -20,7 +20,15 @@ LEAST_SIDE = 12  # pixels of the painted part
 DARK, GREY_LIGHT, WHITE_LIGHT = 62, 120, 178  # limits of V
 COLOURED = 70  # least saturation of a colour with V above DARK
 # Upper limits of OpenCV's hue (0 to 179).
-HUES = ((8, "red"), (20, "orange"), (34, "yellow"), (85, "green"), (130, "blue"), (165, "purple"), (180, "red"))
+HUES = (
+    (8, "red"),
+    (20, "orange"),
+    (34, "yellow"),
+    (85, "green"),
+    (130, "blue"),
+    (165, "purple"),
+    (180, "red"),
+)
 
 
 def _votes(pixels: Image) -> dict[str, float]:
@@ -55,6 +63,7 @@ def colour(image: Image, box: Float) -> tuple[str, float]:
     part = image[int(y1 + top * h) : int(y1 + bottom * h), int(x1 + left * w) : int(x1 + right * w)]
     if min(part.shape[:2]) < LEAST_SIDE:
         return UNKNOWN, 0.0
-    votes = _votes(cv2.resize(part, (SAMPLE, SAMPLE), interpolation=cv2.INTER_AREA))
+    sample = cv2.resize(part, (SAMPLE, SAMPLE), interpolation=cv2.INTER_AREA)
+    votes = _votes(np.asarray(sample, np.uint8))
     best = max(votes, key=lambda name: votes[name])
     return best, votes[best]
