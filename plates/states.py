@@ -109,7 +109,7 @@ def parse_state(text: str) -> State:
         ('California', 'NY')
     """
     key = _key(text)
-    state = _BY_KEY.get(key) or _BY_KEY.get(key.removeprefix("us"))
+    state = _BY_KEY.get(key) or _BY_KEY.get(key.removeprefix("us") or key)
     if state is None:
         raise StateError(
             f"{text[:40]!r} is no state: give a two-letter code (CA), a name (California) or unknown."
