@@ -16,7 +16,7 @@ from services.recognizer import results
 
 MOST_PIXELS = 50_000_000
 LEAST_SIDE = 16
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "GIF")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
 BEHIND_ALPHA = (128, 128, 128)
 _WIDE_MODES = ("I", "I;16", "I;16B", "I;16L", "F")
 
