@@ -23,7 +23,7 @@ from tlog.checkpoint import Checkpoint, CheckpointError, open_checkpoint
 from tlog.hashing import HASH_SIZE, leaf_hash
 from tlog.note import VerifierKey
 from tlog.receipt import Receipt
-from tlog.tiles import TILE_HEIGHT, TILE_WIDTH, Tile, TileError, decode_bundle, tile_path
+from tlog.tiles import TILE_HEIGHT, TILE_WIDTH, TileError, decode_bundle, tile_path
 from tlog.tree import Appender
 
 MAX_FINDINGS = 20
@@ -168,8 +168,11 @@ class _Check:
                 batch = list(islice(source, step))
                 self._grow(batch)
                 if len(batch) < step:
+                    # Where the entries break off, only the leaves can still be compared.
+                    self._compare_edges(self.tree.edges[:1])
                     return
             self._check_known()
+        self._compare_edges(self.tree.edges)
         self.pending = sum(1 for _ in source)
 
     def report(self) -> Report:
@@ -195,6 +198,8 @@ class _Check:
         return Report(size, self.tree.root, self.tree.size, self.pending, tuple(self.findings[:MAX_FINDINGS]))
 
     def _bind(self, seen: Checkpoint) -> None:
+        if (seen.size, seen.root) == (self.checkpoint.size, self.checkpoint.root):
+            return
         roots = self.known.setdefault(seen.size, set())
         if seen.size > self.checkpoint.size and not roots:
             self._found(
@@ -256,19 +261,15 @@ class _Check:
         growth = self.tree.grow(batch)
         self.tree = growth.after
         for tile in growth.tiles:
-            if tile.coord.width == TILE_WIDTH or self.tree.size == self.checkpoint.size:
-                self._compare(tile)
-        if len(batch) and self.tree.size % TILE_WIDTH and self.tree.size != self.checkpoint.size:
-            self._compare_cut(growth.tiles)
+            if tile.coord.width == TILE_WIDTH:
+                self._compare(tile.coord.level or 0, tile.coord.index, tile.data)
 
-    def _compare_cut(self, tiles: tuple[Tile, ...]) -> None:
-        """Compare leaves before a stop or gap within a tile with the stored tile, which is wider."""
-        for tile in tiles:
-            if tile.coord.level == 0:
-                self._compare(tile)
+    def _compare_edges(self, edges: tuple[bytes, ...]) -> None:
+        for level, data in enumerate(edges):
+            if data:
+                self._compare(level, self.tree.size >> (TILE_HEIGHT * (level + 1)), data)
 
-    def _compare(self, tile: Tile) -> None:
-        level, index = tile.coord.level or 0, tile.coord.index
+    def _compare(self, level: int, index: int, data: bytes) -> None:
         span = 1 << (TILE_HEIGHT * level)
         start = index * TILE_WIDTH * span
         width = min(TILE_WIDTH, self.checkpoint.size // span - index * TILE_WIDTH)
@@ -280,11 +281,11 @@ class _Check:
             self._differs("tile", start, f"Tile {path} is missing.")
         elif len(stored) != width * HASH_SIZE:
             self._differs("tile", start, f"Tile {path} has {len(stored)} bytes, not {width * HASH_SIZE}.")
-        elif stored[: len(tile.data)] != tile.data:
+        elif stored[: len(data)] != data:
             at = next(
                 at
-                for at in range(0, len(tile.data), HASH_SIZE)
-                if stored[at : at + HASH_SIZE] != tile.data[at : at + HASH_SIZE]
+                for at in range(0, len(data), HASH_SIZE)
+                if stored[at : at + HASH_SIZE] != data[at : at + HASH_SIZE]
             )
             first = start + at // HASH_SIZE * span
             if level == 0:
