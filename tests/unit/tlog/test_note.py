@@ -143,6 +143,13 @@ def test_a_known_keys_bad_signature_refuses_the_note(peter, enoch):
         open_note(TEXT.replace("think", "thinc") + "\n" + PETER_LINE, [peter])
 
 
+def test_two_different_keys_of_one_name_and_id_are_refused(peter):
+    double = VerifierKey(peter.name, peter.kind, bytes(32))
+    object.__setattr__(double, "key_id", peter.key_id)
+    with pytest.raises(NoteError, match="two different keys share"):
+        open_note(TEXT + "\n" + PETER_LINE, [peter, double])
+
+
 def test_repeated_signatures_count_once(peter):
     bad = ENOCH_LINE[:60] + "ABCD" + ENOCH_LINE[60:]
     opened = open_note(TEXT + "\n" + PETER_LINE * 2 + ENOCH_LINE * 2 + bad, [peter])
