@@ -62,7 +62,7 @@ def enoch():
         (TEXT + "\n" + PETER_LINE + "Unexpected line.\n", "line 2 does not read"),
         (TEXT + "\n" + PETER_LINE.replace("—", "-"), "line 1 does not read"),
         (TEXT + "\n" + PETER_LINE.replace("=", ""), "not base64"),
-        (TEXT + "\n" + PETER_LINE.replace("nAM=", "nAN="), "not canonical base64"),
+        (TEXT + "\n" + PETER_LINE.replace("wJnAM=", "wJnAN="), "not canonical base64"),
         (TEXT + "\n— PeterNeumann x08gow==\n", "too short"),
         (TEXT + "\n" + PETER_LINE * 101, "101 signatures"),
         ("x" * 1_000_001, "1000000 is the most"),
