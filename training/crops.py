@@ -21,6 +21,7 @@ from scenes.plate import PlateStyle, render_plate
 from scenes.typefaces import FontPool
 
 HEIGHT, WIDTH = 64, 160
+COLUMNS = 40  # output steps of the reader, one for each 4 pixels
 TYPICAL_PLATE_HEIGHT = 46.0  # pixels; the reader's crops are normalised around it
 GreyImage = npt.NDArray[np.uint8]
 Float = npt.NDArray[np.float32]
@@ -75,7 +76,7 @@ class CropMaker:
         matrix = cv2.getPerspectiveTransform(corners, target)
         if scale < 0.8:
             plate = cv2.GaussianBlur(plate, (0, 0), 0.42 * (1 / scale - 0.6))
-        image = self._background(size)
+        image = self._surroundings(self._background(size))
         share = cv2.warpPerspective(np.ones(plate.shape, np.float32), matrix, size)
         image = image * (1 - share) + cv2.warpPerspective(plate, matrix, size) * share
         where = np.full(len(text), -1, np.float32)
@@ -114,6 +115,28 @@ class CropMaker:
         if kind < 0.5:
             return image * 0.3 + rng.uniform(0, 255) * 0.7
         return np.full_like(image, image.mean()) if kind < 0.7 else image
+
+    def _surroundings(self, image: Float) -> Float:
+        """Edges of bodywork beside the plate, which a reader otherwise takes for a 1 or an I."""
+        rng, uniform, (h, w) = self.rng, self.rng.uniform, image.shape
+        if rng.random() < 0.35:
+            for _ in range(rng.randint(1, 4)):
+                thickness = max(1, int(uniform(0.01, 0.06) * w))
+                if rng.random() < 0.7:
+                    x = int(rng.choice([uniform(0, 0.15), uniform(0.85, 1)]) * w)
+                    lean = int(rng.gauss(0, 0.03) * w)
+                    cv2.line(image, (x, 0), (x + lean, h), uniform(0, 255), thickness, cv2.LINE_AA)
+                else:
+                    y = int(rng.choice([uniform(0, 0.15), uniform(0.85, 1)]) * h)
+                    cv2.line(
+                        image,
+                        (0, y),
+                        (w, y + int(rng.gauss(0, 0.03) * h)),
+                        uniform(0, 255),
+                        thickness,
+                        cv2.LINE_AA,
+                    )
+        return image
 
     def _light(self, image: Float) -> Float:
         rng, uniform, (h, w) = self.rng, self.rng.uniform, image.shape

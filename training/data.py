@@ -102,7 +102,7 @@ def plate_pictures(data: Path, *, held_back: bool = False) -> Iterator[tuple[npt
     for i, row in enumerate(rows):
         if (i % READABLE_HELD_BACK == 0) != held_back:
             continue
-        image = cv2.imread(str(next(folder.rglob(row["image"]))), cv2.IMREAD_GRAYSCALE)
+        image = cv2.imread(str(folder / row["image"]), cv2.IMREAD_GRAYSCALE)
         if image is not None:
             yield image, row["text"]
 

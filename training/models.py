@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-READER_COLUMNS = 40  # output steps of the reader
 READER_CLASSES = 37  # blank and 36 characters
 CORNER_SCALE = 4.0  # the network's corner outputs are this many times the offset, to keep them near unit size
 Kernel = int | tuple[int, int]

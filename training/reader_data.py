@@ -11,14 +11,17 @@ import numpy as np
 import numpy.typing as npt
 
 from scenes.glyphs import ALPHABET
-from training import data
-from training.crops import HEIGHT, WIDTH, CropMaker, Sample
+from training import data, pseudo
+from training.crops import COLUMNS, HEIGHT, WIDTH, CropMaker, Sample
+from training.pseudo import Labelled
 
 CHUNK = 5000  # samples a file
 LONGEST = 10  # characters
 REAL_SHARE = 0.1  # of the samples come from labelled pictures of plates
+PSEUDO_SHARE = 0.15  # come from pictures that the first reader labelled, where there are any
 RENEW_STYLES_EVERY = 2000
 BACKGROUNDS = 80
+IGNORED = -100  # class of columns that teach nothing; PyTorch's own default
 
 
 @dataclass(frozen=True)
@@ -29,12 +32,14 @@ class Job:
     output: Path
     seed: int
     samples: int
+    pseudo: Path | None
 
 
 def _write(job: Job) -> Path:
     cv2.setNumThreads(1)
     maker = CropMaker(job.seed, data.font_files(job.folder), _backgrounds(job.folder, job.seed))
     pictures = list(data.plate_pictures(job.folder))
+    guessed = pseudo.load(job.pseudo) if job.pseudo else []
     crops = np.zeros((job.samples, HEIGHT, WIDTH), np.uint8)
     labels = np.zeros((job.samples, LONGEST), np.uint8)
     centres = np.full((job.samples, LONGEST), -1, np.float16)
@@ -42,7 +47,7 @@ def _write(job: Job) -> Path:
     while i < job.samples:
         if i % RENEW_STYLES_EVERY == RENEW_STYLES_EVERY - 1:
             maker.pool.renew(maker.rng)
-        sample = _draw(maker, pictures)
+        sample = _draw(maker, pictures, guessed)
         n = len(sample.text)
         if n > LONGEST:
             continue
@@ -57,9 +62,12 @@ def _write(job: Job) -> Path:
     return job.output
 
 
-def _draw(maker: CropMaker, pictures: list[tuple[npt.NDArray[np.uint8], str]]) -> Sample:
-    if pictures and maker.rng.random() < REAL_SHARE:
+def _draw(maker: CropMaker, pictures: list[Labelled], guessed: list[Labelled]) -> Sample:
+    kind = maker.rng.random()
+    if pictures and kind < REAL_SHARE:
         return maker.from_photo(*maker.rng.choice(pictures))
+    if guessed and REAL_SHARE <= kind < REAL_SHARE + PSEUDO_SHARE:
+        return maker.from_photo(*maker.rng.choice(guessed))
     return maker.synthetic()
 
 
@@ -69,7 +77,28 @@ def _backgrounds(folder: Path, seed: int) -> list[npt.NDArray[np.uint8]]:
     return [cv2.resize(g, (960, 540), interpolation=cv2.INTER_LINEAR) for g in greys]
 
 
-def build(folder: Path, output: Path, *, chunks: int, seed: int, workers: int) -> list[Path]:
+def column_targets(labels: npt.NDArray[np.uint8], centres: npt.NDArray[np.float16]) -> npt.NDArray[np.int64]:
+    """Class of each output column: the character whose centre lies in it, else blank; -100 where centres are unknown.
+
+    Args:
+        labels: (n, 10) classes 1 to 36, 0 behind the end.
+        centres: (n, 10) fractions of the width, -1 unknown.
+
+    Returns:
+        (n, 40) classes.
+    """
+    targets = np.zeros((len(labels), COLUMNS), np.int64)
+    columns = np.clip((centres.astype(np.float32) * COLUMNS).astype(int), 0, COLUMNS - 1)
+    for j in range(labels.shape[1]):
+        rows = np.flatnonzero(labels[:, j])
+        targets[rows, columns[rows, j]] = labels[rows, j]
+    targets[centres[:, 0] < -0.5] = IGNORED
+    return targets
+
+
+def build(
+    folder: Path, output: Path, *, chunks: int, seed: int, workers: int, pseudo_labels: Path | None = None
+) -> list[Path]:
     """Write the chunks that are missing and return all of them.
 
     Args:
@@ -78,9 +107,11 @@ def build(folder: Path, output: Path, *, chunks: int, seed: int, workers: int) -
         chunks: how many files of 5,000 samples.
         seed: chunk i is drawn from `seed * 1000 + i`.
         workers: processes.
+        pseudo_labels: file of `pseudo.build`.
     """
     output.mkdir(parents=True, exist_ok=True)
-    jobs = [Job(folder, output / f"reader-{i:04d}.npz", seed * 1000 + i, CHUNK) for i in range(chunks)]
+    names = [output / f"reader-{i:04d}.npz" for i in range(chunks)]
+    jobs = [Job(folder, name, seed * 1000 + i, CHUNK, pseudo_labels) for i, name in enumerate(names)]
     missing = [job for job in jobs if not job.output.exists()]
     with ProcessPoolExecutor(max_workers=workers) as pool:
         for done, future in enumerate(as_completed([pool.submit(_write, job) for job in missing]), 1):

@@ -12,9 +12,10 @@ from torch.nn import functional
 from torch.utils.data import DataLoader
 
 from training.data import Photo
-from training.detector_data import PLATE_STRIDE, VEHICLE_STRIDE, DetectorSamples
+from training.detector_data import DetectorSamples
 from training.loop import Trainer
 from training.models import CORNER_SCALE, Detector
+from training.targets import PLATE_STRIDE, VEHICLE_STRIDE
 
 BATCH = 16
 RATE = 2e-3
@@ -54,7 +55,7 @@ def box_loss(raw: Tensor, target: Tensor, weight: Tensor, stride: int) -> Tensor
 
 
 def plate_loss(output: Tensor, target: Tensor) -> Tensor:
-    """Loss of the plate map (n, 13, h, w) against `detector_data.plate_map`."""
+    """Loss of the plate map (n, 13, h, w) against `targets.plate_map`."""
     loss = focal(output[:, 0], target[:, 0], target[:, 1])
     at = target[:, 2] > 0
     if not at.any():
@@ -69,7 +70,7 @@ def plate_loss(output: Tensor, target: Tensor) -> Tensor:
 
 
 def vehicle_loss(output: Tensor, target: Tensor) -> Tensor:
-    """Loss of the vehicle map (n, 9, h, w) against `detector_data.vehicle_map`."""
+    """Loss of the vehicle map (n, 9, h, w) against `targets.vehicle_map`."""
     loss = focal(output[:, 0], target[:, 0], target[:, 1])
     at = target[:, 2] > 0
     if not at.any():

@@ -11,13 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from training.crops import COLUMNS
 from training.loop import Trainer
-from training.models import READER_CLASSES, READER_COLUMNS, Reader
+from training.models import READER_CLASSES, Reader
+from training.reader_data import IGNORED, column_targets
 
 BATCH = 128
 RATE = 2e-3
@@ -25,26 +26,6 @@ CTC_FROM_STEP = 300
 COLUMNS_FADE = 1.4  # the column loss has gone after 1 / 1.4 of the training
 BLANK_WEIGHT = 0.3
 CHUNKS_AT_ONCE = 24  # held in memory and shuffled together
-IGNORED = -100
-
-
-def column_targets(labels: npt.NDArray[np.uint8], centres: npt.NDArray[np.float16]) -> npt.NDArray[np.int64]:
-    """Class of each output column: the character whose centre lies in it, else blank; -100 where centres are unknown.
-
-    Args:
-        labels: (n, 10) classes 1 to 36, 0 behind the end.
-        centres: (n, 10) fractions of the width, -1 unknown.
-
-    Returns:
-        (n, 40) classes.
-    """
-    targets = np.zeros((len(labels), READER_COLUMNS), np.int64)
-    columns = np.clip((centres.astype(np.float32) * READER_COLUMNS).astype(int), 0, READER_COLUMNS - 1)
-    for j in range(labels.shape[1]):
-        rows = np.flatnonzero(labels[:, j])
-        targets[rows, columns[rows, j]] = labels[rows, j]
-    targets[centres[:, 0] < -0.5] = IGNORED
-    return targets
 
 
 def normalise(crops: Tensor) -> Tensor:
@@ -127,7 +108,7 @@ def train(
         )
         by_text = torch.zeros((), device=device)
         if trainer.step > CTC_FROM_STEP or start:
-            lengths = torch.full((len(crops),), READER_COLUMNS), (texts > 0).sum(1)
+            lengths = torch.full((len(crops),), COLUMNS), (texts > 0).sum(1)
             steps = logits.log_softmax(-1).transpose(0, 1)
             by_text = functional.ctc_loss(steps, texts, *lengths, zero_infinity=True)
         trainer.update(2 * fade * by_column + by_text, clip=2.0)

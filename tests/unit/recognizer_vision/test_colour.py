@@ -27,7 +27,11 @@ def test_a_box_too_small_to_tell_is_unknown():
 
 
 def test_generated_vehicles_get_their_colour():
-    near = {"gray": {"gray", "silver", "black"}, "silver": {"silver", "gray", "white"}, "white": {"white", "silver"}}
+    near = {
+        "gray": {"gray", "silver", "black"},
+        "silver": {"silver", "gray", "white"},
+        "white": {"white", "silver"},
+    }
     hits = total = 0
     for seed in range(12):
         scene = render_scene(seed, size=(640, 360), plates=["A1"])

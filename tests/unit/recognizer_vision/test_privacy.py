@@ -11,7 +11,9 @@ from services.recognizer import detect, results
 from services.recognizer.crops import GLASS_BAND, MASK_GREY, plate_crop, vehicle_crop
 from services.recognizer.results import PlateRead, VehicleRead
 
-ABOUT_PEOPLE = re.compile(r"person|people|face|gender|race|ethnic|driver|occupant|passenger|pedestrian|age\b|skin", re.I)
+ABOUT_PEOPLE = re.compile(
+    r"person|people|face|gender|race|ethnic|driver|occupant|passenger|pedestrian|age\b|skin", re.IGNORECASE
+)
 
 
 def vehicle(box, kind="car"):
@@ -20,7 +22,11 @@ def vehicle(box, kind="car"):
 
 @pytest.mark.req("R-REC-2")
 def test_no_field_and_no_class_is_about_people():
-    names = [f.name for kind in (results.PlateRead, results.VehicleRead, results.Recognition) for f in dataclasses.fields(kind)]
+    names = [
+        f.name
+        for kind in (results.PlateRead, results.VehicleRead, results.Recognition)
+        for f in dataclasses.fields(kind)
+    ]
     assert names
     for name in [*names, *detect.VEHICLE_CLASSES]:
         assert not ABOUT_PEOPLE.search(name), name

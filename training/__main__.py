@@ -1,0 +1,165 @@
+"""One command from the data folder to packaged models: `python -m training all --data ../shared/data --out work/`.
+
+Every step keeps what it made in the output folder and is skipped or resumed when run again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnxruntime
+
+from services.recognizer.engine import Engine
+from services.recognizer.pipeline import Limits, Pipeline
+from services.recognizer.read import Reader
+from training import (
+    calibrate,
+    data,
+    evaluate,
+    export,
+    generated,
+    package,
+    pseudo,
+    reader_data,
+    train_detector,
+    train_reader,
+)
+
+STEPS = ("data", "detector", "reader", "pseudo", "reader2", "export", "evaluate")
+# Found on the training folder's valid part: below, more false plates than true ones appear.
+PLATE_THRESHOLD, VEHICLE_THRESHOLD = 0.3, 0.35
+READABLE, SHORTEST = 0.4, 2
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the command line asked for."""
+
+    data: Path
+    out: Path
+    seed: int
+    chunks: int
+    scenes: int
+    detector_minutes: float
+    reader_minutes: float
+    threads: int
+    workers: int
+    version: str
+
+
+def _arguments() -> tuple[str, Plan]:
+    parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
+    parser.add_argument("step", choices=("all", *STEPS), help="one step, or all in order")
+    parser.add_argument(
+        "--data", type=Path, default=Path("../shared/data"), help="folder that holds train/ and bench/"
+    )
+    parser.add_argument("--out", type=Path, default=Path("training/work"), help="where everything is kept")
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument(
+        "--chunks", type=int, default=60, help="reader cache files of 5,000 crops, for each stage"
+    )
+    parser.add_argument("--scenes", type=int, default=600, help="generated street scenes for the detector")
+    parser.add_argument("--detector-minutes", type=float, default=45)
+    parser.add_argument("--reader-minutes", type=float, default=22, help="for each of the two stages")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads of a network in training")
+    parser.add_argument("--workers", type=int, default=2, help="processes that make samples")
+    parser.add_argument(
+        "--version", default="unreleased", help="written into the manifest and into each read"
+    )
+    options = vars(parser.parse_args())
+    step = options.pop("step")
+    return step, Plan(**options)
+
+
+def _reader_chunks(plan: Plan, stage: int) -> list[Path]:
+    labels = plan.out / "pseudo.npz" if stage == 2 else None
+    folder = plan.out / f"reader-cache-{stage}"
+    seed = plan.seed + stage - 1
+    return reader_data.build(
+        plan.data, folder, chunks=plan.chunks, seed=seed, workers=plan.workers, pseudo_labels=labels
+    )
+
+
+def make_data(plan: Plan) -> None:
+    """Render the reader's first cache and the detector's street scenes."""
+    _reader_chunks(plan, 1)
+    generated.build(plan.out / "scenes", count=plan.scenes, workers=plan.workers)
+
+
+def train_the_detector(plan: Plan) -> None:
+    """Train on photographs and generated scenes."""
+    photos = data.photos(plan.data, "train")
+    photos += generated.build(plan.out / "scenes", count=plan.scenes, workers=plan.workers)
+    train_detector.train(
+        photos, data.font_files(plan.data), plan.out, minutes=plan.detector_minutes, seed=plan.seed,
+        threads=plan.threads, workers=plan.workers,
+    )  # fmt: skip
+
+
+def train_the_reader(plan: Plan, stage: int) -> None:
+    """Train the first stage, or the second one from the first's weights on both caches."""
+    chunks = _reader_chunks(plan, 1) + (_reader_chunks(plan, 2) if stage == 2 else [])
+    folder = plan.out / f"reader-{stage}"
+    folder.mkdir(parents=True, exist_ok=True)
+    start = plan.out / "reader-1" / "reader.pt" if stage == 2 else None
+    train_reader.train(
+        chunks, folder, minutes=plan.reader_minutes, seed=plan.seed + stage, threads=plan.threads, start=start
+    )
+
+
+def label_the_rest(plan: Plan) -> None:
+    """Let the first reader label what nobody did."""
+    reader = export.export_reader(plan.out / "reader-1" / "reader.pt", plan.out / "reader-1.onnx")
+    detector = export.export_detector(plan.out / "detector.pt", plan.out / "detector.onnx")
+    limits = Limits(PLATE_THRESHOLD, VEHICLE_THRESHOLD, READABLE, SHORTEST, temperature=1.0)
+    folder = package.package(detector, reader, limits, "first-stage", plan.out / "first-stage")
+    count = pseudo.build(
+        plan.data, plan.out / "pseudo.npz", Pipeline.load(folder), Reader(Engine(reader.read_bytes()))
+    )
+    print(f"{count} pictures labelled by the first reader")
+
+
+def export_models(plan: Plan) -> None:
+    """Export, quantise, calibrate and package both models."""
+    detector = export.export_detector(plan.out / "detector.pt", plan.out / "detector.onnx")
+    reader = export.export_reader(plan.out / "reader-2" / "reader.pt", plan.out / "reader.onnx")
+    photos = data.photos(plan.data, "train")
+    small_detector = export.quantise_detector(detector, plan.out / "detector.int8.onnx", photos, plan.seed)
+    small_reader = export.quantise_reader(reader, plan.out / "reader.int8.onnx", _reader_chunks(plan, 2)[0])
+    temperature = calibrate.temperature(small_reader, plan.data, plan.seed)
+    limits = Limits(PLATE_THRESHOLD, VEHICLE_THRESHOLD, READABLE, SHORTEST, temperature)
+    package.package(small_detector, small_reader, limits, plan.version, plan.out / "models")
+
+
+def evaluate_models(plan: Plan) -> None:
+    """Measure the packaged models and write the numbers beside the predictions."""
+    output = plan.out / "evaluation"
+    output.mkdir(parents=True, exist_ok=True)
+    result = evaluate.report(Pipeline.load(plan.out / "models"), plan.data, output)
+    result["onnxruntime"] = onnxruntime.__version__
+    (output / "report.json").write_text(json.dumps(result, indent=2) + "\n", "utf-8")
+
+
+def main() -> None:
+    """Run the step asked for, or all."""
+    step, plan = _arguments()
+    plan.out.mkdir(parents=True, exist_ok=True)
+    actions = {
+        "data": make_data,
+        "detector": train_the_detector,
+        "reader": lambda p: train_the_reader(p, 1),
+        "pseudo": label_the_rest,
+        "reader2": lambda p: train_the_reader(p, 2),
+        "export": export_models,
+        "evaluate": evaluate_models,
+    }
+    for name in STEPS if step == "all" else (step,):
+        print(f"--- {name}", flush=True)
+        actions[name](plan)
+
+
+if __name__ == "__main__":
+    main()
