@@ -6,9 +6,11 @@ training run can report without it. `folded` equates O with 0 and I with 1.
 
 from __future__ import annotations
 
+import argparse
 import csv
 import json
 import statistics
+import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +22,7 @@ import numpy as np
 from scenes.clip import Clip
 from services.recognizer.decode import decode
 from services.recognizer.detect import overlaps
-from services.recognizer.pipeline import Pipeline
+from services.recognizer.pipeline import MODELS_FOLDER, Pipeline
 from services.recognizer.results import BoxXYWH, PlateRead, Recognition
 from training import data
 
@@ -206,3 +208,28 @@ def report(pipeline: Pipeline, folder: Path, output: Path | None = None) -> dict
         result[f"clips_{condition}"] = clips(pipeline, seeds=range(10), passes=4, condition=condition)
         print("clips", condition, result[f"clips_{condition}"], flush=True)
     return result
+
+
+def main() -> int:
+    """Command line: measure a models folder; 2 where the data folder is missing."""
+    parser = argparse.ArgumentParser(prog="python -m training.evaluate", description=__doc__)
+    parser.add_argument("--models", type=Path, default=MODELS_FOLDER, help="folder with manifest.json")
+    parser.add_argument(
+        "--data", type=Path, default=Path("../shared/data"), help="folder that holds train/ and bench/"
+    )
+    parser.add_argument("--out", type=Path, help="where predictions and misses are written")
+    options = parser.parse_args()
+    if not (options.data / "bench").exists():
+        print(
+            f"no photographs in {options.data}: name the folder that holds bench/ with --data",
+            file=sys.stderr,
+        )
+        return 2
+    if options.out:
+        options.out.mkdir(parents=True, exist_ok=True)
+    print(json.dumps(report(Pipeline.load(options.models), options.data, options.out), indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
