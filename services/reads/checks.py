@@ -1,0 +1,152 @@
+"""What is asked of each read before it is stored. Pure: no database, no clock of its own.
+
+Rules
+-----
+1. The camera is registered to the calling agency and active.
+2. The time is at most five minutes ahead (a clock that runs fast) and not older than retention: what retention
+   would hide at once is not stored at all.
+3. Text is in normal form with one confidence a character. An unreadable plate is stored and never searched.
+4. Pictures are JPEG.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from plates.lookalike import canonical
+from plates.normal import PlateError, normalize
+from plateward.common.v1 import errors_pb2, types_pb2
+from plateward.reads.v1 import read_pb2, reads_pb2
+from services.reads.crops import crop_key
+from services.reads.rows import Row
+
+MAX_AHEAD = timedelta(minutes=5)
+_JPEG = b"\xff\xd8\xff"
+
+
+@dataclass(frozen=True, slots=True)
+class Camera:
+    """Where a camera stands and whether its reads are taken."""
+
+    place: types_pb2.Place
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A read that may be stored, with its pictures."""
+
+    row: Row
+    plate_jpeg: bytes
+    vehicle_jpeg: bytes
+
+
+class RejectedError(Exception):
+    """A read may not be stored; the message says what to do."""
+
+    def __init__(self, reason: errors_pb2.ErrorReason.ValueType, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+def check(
+    new: reads_pb2.NewRead,
+    *,
+    agency_id: str,
+    cameras: Mapping[str, Camera],
+    keep: timedelta,
+    now: datetime,
+) -> Accepted:
+    """Return what is stored of a read.
+
+    Raises:
+        RejectedError: a rule above is broken.
+    """
+    read = new.read
+    camera = _camera(read, cameras)
+    seen_at = _seen_at(read, keep, now)
+    for picture in (new.plate_jpeg, new.vehicle_jpeg):
+        if picture and not picture.startswith(_JPEG):
+            raise RejectedError(errors_pb2.ERROR_REASON_IMAGE_INVALID, "a crop is no JPEG: send JPEG or none")
+    plate = _plate(read)
+    read_id = UUID(read.read_id)
+    return Accepted(
+        Row(
+            agency_id=agency_id,
+            read_id=read_id,
+            seen_at=seen_at,
+            camera_id=read.camera_id,
+            latitude=camera.place.latitude,
+            longitude=camera.place.longitude,
+            plate=plate,
+            plate_key=canonical(plate) if plate else "",
+            candidates=sorted({c.text for c in read.plate.candidates} - {plate}) if plate else [],
+            state=read.plate.state,
+            vehicle_type=read.vehicle.type,
+            colour=read.vehicle.colour,
+            plate_reading=read.plate.SerializeToString(deterministic=True),
+            vehicle_reading=read.vehicle.SerializeToString(deterministic=True),
+            plate_crop=crop_key(agency_id, seen_at, str(read_id), "plate") if new.plate_jpeg else "",
+            vehicle_crop=crop_key(agency_id, seen_at, str(read_id), "vehicle") if new.vehicle_jpeg else "",
+            model_version=read.model_version,
+            frames=read.frames,
+            expires_at=seen_at + keep,
+        ),
+        new.plate_jpeg,
+        new.vehicle_jpeg,
+    )
+
+
+def _camera(read: read_pb2.Read, cameras: Mapping[str, Camera]) -> Camera:
+    camera = cameras.get(read.camera_id)
+    if camera is None:
+        raise RejectedError(
+            errors_pb2.ERROR_REASON_CAMERA_UNKNOWN,
+            "the camera is not registered to this agency: register it with PutCamera",
+        )
+    if not camera.active:
+        raise RejectedError(
+            errors_pb2.ERROR_REASON_CAMERA_UNKNOWN, "the camera is inactive: activate it with PutCamera"
+        )
+    return camera
+
+
+def _seen_at(read: read_pb2.Read, keep: timedelta, now: datetime) -> datetime:
+    seen_at = read.seen_at.ToDatetime(UTC)
+    if seen_at > now + MAX_AHEAD:
+        raise RejectedError(
+            errors_pb2.ERROR_REASON_TIME_OUT_OF_RANGE,
+            f"seen_at is {_told(seen_at - now)} ahead: set the gateway's clock",
+        )
+    if seen_at <= now - keep:
+        raise RejectedError(
+            errors_pb2.ERROR_REASON_TIME_OUT_OF_RANGE,
+            f"seen_at is {_told(now - seen_at)} back, longer than reads are kept ({_told(keep)}): drop the read",
+        )
+    return seen_at
+
+
+def _plate(read: read_pb2.Read) -> str:
+    if not read.plate.readable or not read.plate.text:
+        return ""
+    try:
+        plate = normalize(read.plate.text)
+    except PlateError as error:
+        raise RejectedError(errors_pb2.ERROR_REASON_INVALID_ARGUMENT, str(error)) from error
+    if read.plate.characters and len(read.plate.characters) != len(plate):
+        raise RejectedError(
+            errors_pb2.ERROR_REASON_INVALID_ARGUMENT,
+            "characters must hold one item for each character of the text, or none",
+        )
+    return plate
+
+
+def _told(span: timedelta) -> str:
+    seconds = span.total_seconds()
+    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} seconds"

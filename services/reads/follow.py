@@ -1,0 +1,150 @@
+"""Following the table of reads in commit order: at least once, never a gap.
+
+Rules
+-----
+1. Order and bound are those of ``cursors.py``: ``(txid, seq)`` below ``pg_snapshot_xmin``.
+2. Expired reads are not sent: expiry is a predicate of this query as of every other.
+3. A notification only wakes; what is sent comes from the table. A lost notification costs one poll interval.
+4. A cursor ahead of the database (restored from an older backup) is refused rather than waited for in silence.
+5. A stream ends when the service drains; the follower comes back with its cursor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import psycopg
+from psycopg import AsyncConnection, sql
+from psycopg_pool import AsyncConnectionPool
+
+from plateward.common.v1 import errors_pb2
+from plateward.reads.v1 import reads_pb2
+from servicekit.clock import Clock
+from servicekit.errors import PlatewardError
+from services.reads.cursors import Cursor, parse_cursor
+from services.reads.ingest import CHANNEL
+from services.reads.rows import read_of
+
+BATCH = 500
+_RETRY_S = 1.0
+_NEXT = """
+SELECT *, txid::text AS txid_text FROM reads
+WHERE (txid, seq) > (%(txid)s::text::xid8, %(seq)s)
+  AND txid < pg_snapshot_xmin(pg_current_snapshot())
+  AND expires_at > %(now)s
+ORDER BY txid, seq LIMIT %(limit)s
+"""
+
+
+class Waker:
+    """Wakes the followers of this process when any replica has stored reads."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._stored = asyncio.Event()
+
+    async def run(self) -> None:
+        """Listen until cancelled; a lost connection is made anew, and followers poll meanwhile."""
+        while True:
+            try:
+                async with await AsyncConnection.connect(self._url, autocommit=True) as connection:
+                    await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(CHANNEL)))
+                    self.wake()
+                    async for _ in connection.notifies():
+                        self.wake()
+            except psycopg.Error:
+                await asyncio.sleep(_RETRY_S)
+
+    def wake(self) -> None:
+        """Wake everyone who waits now."""
+        self._stored.set()
+        self._stored = asyncio.Event()
+
+    @property
+    def moment(self) -> asyncio.Event:
+        """The event that the next wake-up sets. Take it before looking, wait on it after."""
+        return self._stored
+
+
+class Follow:
+    """Serves followers from the table."""
+
+    def __init__(
+        self,
+        pool: AsyncConnectionPool[AsyncConnection[Any]],
+        waker: Waker,
+        clock: Clock,
+        draining: asyncio.Event,
+        poll_seconds: float,
+    ) -> None:
+        self._pool = pool
+        self._waker = waker
+        self._clock = clock
+        self._draining = draining
+        self._poll_seconds = poll_seconds
+
+    async def stream(self, follower: str, text: str) -> AsyncIterator[reads_pb2.FollowReadsResponse]:
+        """Yield batches after a cursor for as long as the service runs.
+
+        Raises:
+            PlatewardError: CURSOR_INVALID by rule 4 or for a malformed cursor.
+            psycopg.OperationalError: the database is away.
+        """
+        cursor = parse_cursor(text)
+        await self._admit(cursor)
+        await self._note(follower, cursor)
+        while not self._draining.is_set():
+            moment = self._waker.moment
+            batch = await self.after(cursor)
+            if batch is None:
+                await self._wait(moment)
+                continue
+            cursor, answer = batch
+            yield answer
+            await self._note(follower, cursor)
+
+    async def after(
+        self, cursor: Cursor, limit: int = BATCH
+    ) -> tuple[Cursor, reads_pb2.FollowReadsResponse] | None:
+        """Return the next reads and the cursor after them, or ``None`` when there are none yet."""
+        async with self._pool.connection() as connection:
+            found = await connection.execute(
+                _NEXT,
+                {"txid": str(cursor.txid), "seq": cursor.seq, "now": self._clock.now(), "limit": limit},
+            )
+            rows = await found.fetchall()
+        if not rows:
+            return None
+        end = Cursor(int(rows[-1]["txid_text"]), rows[-1]["seq"])
+        return end, reads_pb2.FollowReadsResponse(reads=map(read_of, rows), cursor=str(end))
+
+    async def _wait(self, moment: asyncio.Event) -> None:
+        waits = [asyncio.ensure_future(moment.wait()), asyncio.ensure_future(self._draining.wait())]
+        try:
+            await asyncio.wait(waits, timeout=self._poll_seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+    async def _admit(self, cursor: Cursor) -> None:
+        async with self._pool.connection() as connection:
+            found = await connection.execute(
+                "SELECT %s::text::xid8 >= pg_snapshot_xmax(pg_current_snapshot()) AS ahead",
+                (str(cursor.txid),),
+            )
+            row = await found.fetchone()
+        if row is None or row["ahead"]:
+            raise PlatewardError(
+                errors_pb2.ERROR_REASON_CURSOR_INVALID,
+                "The cursor is ahead of this database: it was restored from an older state. Start over without a cursor.",
+            )
+
+    async def _note(self, follower: str, cursor: Cursor) -> None:
+        async with self._pool.connection() as connection:
+            await connection.execute(
+                "INSERT INTO followers (follower, cursor) VALUES (%s, %s) "
+                "ON CONFLICT (follower) DO UPDATE SET cursor = excluded.cursor, updated_at = now()",
+                (follower, str(cursor)),
+            )

@@ -1,0 +1,135 @@
+"""How plate text is asked for: exact, by pattern, by look-alikes, and among the reader's other candidates.
+
+Classes, best first: the text itself (0), a look-alike of it (1), a text that the reader held possible (2).
+The class is an SQL expression, so that pages are keyset pages; within a class the newest comes first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from plates.explain import Verdict, explain
+from plates.lookalike import canonical
+from plates.pattern import Literal, OneOf, Part, Pattern, PatternError, parse_pattern
+from plateward.common.v1 import errors_pb2
+from plateward.reads.v1 import read_pb2
+from servicekit.errors import PlatewardError
+
+SAME, LOOKALIKE, CANDIDATE = 0, 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class PlateQuery:
+    """A plate or pattern to look for."""
+
+    pattern: Pattern
+    folded: Pattern | None
+    """The pattern over look-alike keys, where look-alikes were asked for."""
+
+    def clauses(self) -> list[tuple[int, str, list[Any]]]:
+        """Return class, predicate and parameters of each way to match, best first."""
+        ways = [(SAME, *_matches("plate", self.pattern))]
+        if self.folded is not None:
+            ways.append((LOOKALIKE, *_matches("plate_key", self.folded)))
+        if self.pattern.exact:
+            ways.append((CANDIDATE, "candidates @> %s", [[self.pattern.prefix]]))
+        else:
+            clause, parameters = _matches("c", self.pattern)
+            ways.append(
+                (CANDIDATE, f"EXISTS (SELECT 1 FROM unnest(candidates) AS c WHERE {clause})", parameters)
+            )
+        return ways
+
+
+@dataclass(frozen=True, slots=True)
+class Rank:
+    """Why a read stands where it stands."""
+
+    why: str
+    score: float
+
+
+def parse_plate(text: str, *, lookalikes: bool) -> PlateQuery | None:
+    """Return the query of a plate as typed; ``None`` when no plate was given (empty, or ``*`` alone).
+
+    Raises:
+        PlatewardError: INVALID_ARGUMENT with what to do about the pattern.
+    """
+    if not text.strip(" *.-"):
+        return None
+    try:
+        pattern = parse_pattern(text)
+    except PatternError as error:
+        raise PlatewardError(errors_pb2.ERROR_REASON_INVALID_ARGUMENT, str(error)) from error
+    return PlateQuery(pattern, Pattern(tuple(map(_fold, pattern.parts))) if lookalikes else None)
+
+
+def rank(query: PlateQuery | None, match_class: int, read: read_pb2.Read) -> Rank:
+    """Return the reason and the score (0 to 1) of a read that a query found in a class."""
+    sure = read.plate.confidence
+    if query is None:
+        return Rank("seen in the area, at the cameras and in the time asked for", sure)
+    asked = str(query.pattern)
+    if match_class == SAME:
+        return Rank("same text" if query.pattern.exact else f"fits the pattern {asked}", sure)
+    if match_class == LOOKALIKE:
+        return _lookalike(query.pattern, read)
+    held = max(
+        (c for c in read.plate.candidates if query.pattern.matches(c.text)),
+        key=lambda c: c.confidence,
+        default=None,
+    )
+    if held is None:
+        return Rank(f"the reader also held {asked} possible", 0.0)
+    return Rank(
+        f"read {read.plate.text}; the reader also held {held.text} possible, confidence {held.confidence:.2f}",
+        held.confidence,
+    )
+
+
+def _lookalike(pattern: Pattern, read: read_pb2.Read) -> Rank:
+    sure = read.plate.confidence
+    if not pattern.exact:
+        return Rank(f"looks like the pattern {pattern}: read {read.plate.text}", sure / 2)
+    confidences = [c.confidence for c in read.plate.characters]
+    compared = explain(read.plate.text, pattern.prefix, confidences or None)
+    told: list[str] = []
+    score = 1.0
+    for step in compared.steps:
+        if step.verdict is Verdict.SAME:
+            continue
+        surety = "" if step.confidence is None else f", confidence {step.confidence:.2f}"
+        told.append(f"{step.read} read where {step.entry} was asked{surety}")
+        score *= step.likeness * (1.0 if step.confidence is None else max(0.02, 1.0 - step.confidence))
+    return Rank("; ".join(told), score)
+
+
+def _matches(column: str, pattern: Pattern) -> tuple[str, list[Any]]:
+    if pattern.exact:
+        return f"{column} = %s", [pattern.prefix]
+    clauses, parameters = [f"{column} LIKE %s"], [pattern.like]
+    if not pattern.like_is_exact:
+        clauses.append(f"{column} ~ %s")
+        parameters.append(pattern.regex)
+    return f"({' AND '.join(clauses)})", list(parameters)
+
+
+def _fold(part: Part) -> Part:
+    match part:
+        case Literal(character):
+            return Literal(canonical(character))
+        case OneOf(characters):
+            return OneOf("".join(sorted(set(map(canonical, characters)))))
+        case _:
+            return part
+
+
+def class_expression(ways: Sequence[tuple[int, str, list[Any]]]) -> tuple[str, list[Any]]:
+    """Return the SQL expression of a row's class, and its parameters."""
+    cases, parameters = [], []
+    for number, clause, values in ways[:-1]:
+        cases.append(f"WHEN {clause} THEN {number}")
+        parameters.extend(values)
+    return f"(CASE {' '.join(cases)} ELSE {ways[-1][0]} END)", parameters

@@ -1,0 +1,171 @@
+"""Search: one SQL statement for each page, with the decision's bounds inside it.
+
+Rules
+-----
+1. The window is always given, and the decision's bounds narrow it (``predicates.py``).
+2. A search names something: a plate, cameras, an area or a vehicle. A whole window of everything is a canvass.
+3. Best class first (``matching.py``), the newest first within it, keyset pages (``pages.py``). A page never
+   holds more than the decision's ``max_rows``.
+4. Fields that the decision masks are taken out of the answer; a mask that is not understood refuses it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, LiteralString, cast
+
+from google.protobuf.message import Message
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
+
+from plateward.common.v1 import decision_pb2, errors_pb2, types_pb2
+from plateward.reads.v1 import read_pb2, reads_pb2
+from servicekit.clock import Clock
+from servicekit.errors import PlatewardError
+from services.reads import matching
+from services.reads.matching import PlateQuery, class_expression, parse_plate
+from services.reads.pages import Place, make_token, open_token, query_digest
+from services.reads.predicates import Where, bounds, inside, instant
+from services.reads.rows import COLUMNS, read_of
+
+DEFAULT_ROWS = 50
+MOST_ROWS = 1000
+_NAMES = ", ".join(COLUMNS)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A page of an answer."""
+
+    reads: list[reads_pb2.RankedRead]
+    next_page_token: str
+
+
+class Search:
+    """Answers searches from the table."""
+
+    def __init__(
+        self, pool: AsyncConnectionPool[AsyncConnection[Any]], clock: Clock, token_key: bytes
+    ) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._token_key = token_key
+
+    async def find(
+        self,
+        request: reads_pb2.SearchReadsRequest,
+        decision: decision_pb2.Decision | None,
+        subject: types_pb2.Subject,
+    ) -> Found:
+        """Return a page of the reads that match.
+
+        Raises:
+            PlatewardError: INVALID_ARGUMENT (rule 2, or a pattern), CURSOR_INVALID (page token).
+        """
+        plate = parse_plate(request.plate, lookalikes=request.lookalikes)
+        _require_something(request, plate)
+        digest = query_digest(request, subject)
+        after = open_token(self._token_key, digest, request.page.token)
+        where = bounds(decision, self._clock.now())
+        _asked(where, request)
+        size = _size(request, decision)
+        statement, parameters = _statement(where, plate, after, size + 1)
+        async with self._pool.connection() as connection:
+            found = await connection.execute(cast(LiteralString, statement), parameters)
+            rows = await found.fetchall()
+        masked = decision.obligations.masked_fields if decision is not None else ()
+        ranked = [_ranked(plate, row, masked) for row in rows[:size]]
+        token = ""
+        if len(rows) > size:
+            last = rows[size - 1]
+            token = make_token(
+                self._token_key, digest, Place(last["match_class"], last["seen_at"], last["read_id"])
+            )
+        return Found(ranked, token)
+
+
+def mask(read: read_pb2.Read, fields: Sequence[str]) -> None:
+    """Take fields (``place``, ``vehicle.colour``) out of a read.
+
+    Raises:
+        PlatewardError: DECISION_UNAVAILABLE when a field is not known here: showing it would break the decision.
+    """
+    for path in fields:
+        message: Message = read
+        *parents, name = path.split(".")
+        for step in [*parents, name]:
+            known = message.DESCRIPTOR.fields_by_name.get(step)
+            if known is None or (step != name and (known.message_type is None or known.is_repeated)):
+                raise PlatewardError(
+                    errors_pb2.ERROR_REASON_DECISION_UNAVAILABLE,
+                    "The policy masks a field that this version of the service does not know: tell the administrator.",
+                )
+            if step != name:
+                message = getattr(message, step)
+        message.ClearField(name)  # type: ignore[arg-type]
+
+
+def _require_something(request: reads_pb2.SearchReadsRequest, plate: PlateQuery | None) -> None:
+    named = (
+        plate is not None
+        or request.camera_ids
+        or request.HasField("area")
+        or request.vehicle_type
+        or request.colour
+    )
+    if not named:
+        raise PlatewardError(
+            errors_pb2.ERROR_REASON_INVALID_ARGUMENT,
+            "The search names nothing: give a plate (at least two known characters, such as 7K*), cameras, an area "
+            "or a vehicle.",
+        )
+
+
+def _asked(where: Where, request: reads_pb2.SearchReadsRequest) -> None:
+    where.add("seen_at >= %s AND seen_at < %s", instant(request.window.start), instant(request.window.end))
+    if request.owner_agency_ids:
+        where.add("agency_id = ANY(%s)", list(request.owner_agency_ids))
+    if request.camera_ids:
+        where.add("camera_id = ANY(%s)", list(request.camera_ids))
+    if request.HasField("area"):
+        inside(where, request.area)
+    if request.state:
+        where.add("state = %s", request.state)
+    if request.vehicle_type:
+        where.add("vehicle_type = %s", request.vehicle_type)
+    if request.colour:
+        where.add("colour = %s", request.colour)
+
+
+def _size(request: reads_pb2.SearchReadsRequest, decision: decision_pb2.Decision | None) -> int:
+    allowed = (decision.obligations.max_rows if decision is not None else 0) or MOST_ROWS
+    return min(request.page.size or DEFAULT_ROWS, allowed, MOST_ROWS)
+
+
+def _statement(
+    where: Where, plate: PlateQuery | None, after: Place | None, limit: int
+) -> tuple[str, list[Any]]:
+    """Return the statement of a page and its parameters, in the order in which they stand in it."""
+    kind, kind_values = "0", []
+    if plate is not None:
+        ways = plate.clauses()
+        kind, kind_values = class_expression(ways)
+        any_way = " OR ".join(clause for _, clause, _ in ways)
+        where.add(f"({any_way})", *(value for *_, values in ways for value in values))
+    keyset, keyset_values = "TRUE", []
+    if after is not None:
+        keyset = "(match_class > %s OR (match_class = %s AND (seen_at, read_id) < (%s, %s)))"
+        keyset_values = [after.rank, after.rank, after.seen_at, after.read_id]
+    statement = (
+        f"SELECT * FROM (SELECT {_NAMES}, {kind} AS match_class FROM reads WHERE {where.sql}) AS matching "  # noqa: S608
+        f"WHERE {keyset} ORDER BY match_class, seen_at DESC, read_id DESC LIMIT %s"
+    )
+    return statement, [*kind_values, *where.parameters, *keyset_values, limit]
+
+
+def _ranked(plate: PlateQuery | None, row: dict[str, Any], masked: Sequence[str]) -> reads_pb2.RankedRead:
+    read = read_of(row)
+    told = matching.rank(plate, row["match_class"], read)
+    mask(read, masked)
+    return reads_pb2.RankedRead(read=read, why=told.why, score=max(0.0, min(1.0, told.score)))

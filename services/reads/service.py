@@ -1,0 +1,161 @@
+"""The RPCs of ``reads``: each says what it does in a few lines; identity, policy and audit are the kit's."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import grpc
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
+
+from plateward.common.v1 import action_pb2, errors_pb2, types_pb2
+from plateward.reads.v1 import reads_pb2, reads_pb2_grpc
+from servicekit.clock import Clock
+from servicekit.context import current
+from servicekit.errors import PlatewardError
+from services.reads.cameras import Cameras
+from services.reads.checks import Accepted, RejectedError, check
+from services.reads.crops import Crops
+from services.reads.follow import Follow
+from services.reads.ingest import Ingest
+from services.reads.predicates import bounds
+from services.reads.retention import Retention
+from services.reads.search import Search
+
+Context = grpc.aio.ServicerContext[Any, Any]
+_CROP_COLUMNS = {types_pb2.CROP_KIND_PLATE: "plate_crop", types_pb2.CROP_KIND_VEHICLE: "vehicle_crop"}
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the RPCs are made of."""
+
+    pool: AsyncConnectionPool[AsyncConnection[Any]]
+    clock: Clock
+    cameras: Cameras
+    crops: Crops
+    follow: Follow
+    ingest: Ingest
+    retention: Retention
+    search: Search
+
+
+class ReadsServicer(reads_pb2_grpc.ReadsServiceServicer):
+    """Ingest, following, search, crops, cameras, counts."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    async def IngestReads(
+        self, request: reads_pb2.IngestReadsRequest, context: Context
+    ) -> reads_pb2.IngestReadsResponse:
+        """Store a batch; see ``ingest.py``."""
+        parts, agency_id = self._parts, current().subject.agency_id
+        keep = await parts.retention.keep(agency_id)
+        cameras = await parts.cameras.known(agency_id, (new.read.camera_id for new in request.reads))
+        now = parts.clock.now()
+        accepted: list[Accepted] = []
+        response = reads_pb2.IngestReadsResponse()
+        for new in request.reads:
+            try:
+                accepted.append(check(new, agency_id=agency_id, cameras=cameras, keep=keep, now=now))
+            except RejectedError as error:
+                response.rejected.add(
+                    read_id=new.read.read_id,
+                    reason=errors_pb2.ErrorReason.Name(error.reason),
+                    message=str(error),
+                )
+        stored = await parts.ingest.store(agency_id, accepted)
+        response.stored, response.duplicates = stored.stored, stored.duplicates
+        return response
+
+    async def FollowReads(
+        self, request: reads_pb2.FollowReadsRequest, context: Context
+    ) -> AsyncIterator[reads_pb2.FollowReadsResponse]:
+        """Stream reads in commit order; see ``follow.py``."""
+        async for response in self._parts.follow.stream(request.follower, request.cursor):
+            yield response
+
+    async def SearchReads(
+        self, request: reads_pb2.SearchReadsRequest, context: Context
+    ) -> reads_pb2.SearchReadsResponse:
+        """Answer a search; see ``search.py``."""
+        call = current()
+        found = await self._parts.search.find(request, call.decision, call.subject)
+        call.returned(ranked.read.read_id for ranked in found.reads)
+        return reads_pb2.SearchReadsResponse(reads=found.reads, next_page_token=found.next_page_token)
+
+    async def GetCrop(self, request: reads_pb2.GetCropRequest, context: Context) -> reads_pb2.GetCropResponse:
+        """Return one crop of a read that the decision lets the caller see."""
+        call = current()
+        where = bounds(call.decision, self._parts.clock.now())
+        where.add("read_id = %s::uuid", request.read_id)
+        if request.owner_agency_ids:
+            where.add("agency_id = ANY(%s)", list(request.owner_agency_ids))
+        async with self._parts.pool.connection() as connection:
+            found = await connection.execute(
+                f"SELECT read_id, plate_crop, vehicle_crop FROM reads WHERE {where.sql} LIMIT 1",  # type: ignore[arg-type]  # noqa: S608
+                where.parameters,
+            )
+            row = await found.fetchone()
+        masked = call.decision is not None and "crops" in call.decision.obligations.masked_fields
+        key = "" if row is None or masked else row[_CROP_COLUMNS[request.kind]]
+        jpeg = await self._parts.crops.get(key) if key else None
+        if row is None or jpeg is None:
+            raise PlatewardError(
+                errors_pb2.ERROR_REASON_NOT_FOUND,
+                "There is no such picture that you may see: check the read's ID and its crops, or search again.",
+            )
+        call.returned([str(row["read_id"])])
+        return reads_pb2.GetCropResponse(jpeg=jpeg)
+
+    async def PutCamera(
+        self, request: reads_pb2.PutCameraRequest, context: Context
+    ) -> reads_pb2.PutCameraResponse:
+        """Register a camera of the caller's agency, or change it."""
+        call = current()
+        camera = reads_pb2.Camera()
+        camera.CopyFrom(request.camera)
+        camera.agency_id = call.subject.agency_id
+        before = await self._parts.cameras.put(camera)
+        call.changed(
+            "camera",
+            camera.camera_id,
+            "camera changed" if before is not None else "camera registered",
+            before=before.SerializeToString(deterministic=True) if before is not None else b"",
+            after=camera.SerializeToString(deterministic=True),
+        )
+        return reads_pb2.PutCameraResponse(camera=camera)
+
+    async def ListCameras(
+        self, request: reads_pb2.ListCamerasRequest, context: Context
+    ) -> reads_pb2.ListCamerasResponse:
+        """Return the cameras of the caller's agency."""
+        call = current()
+        cameras = await self._parts.cameras.listed(call.subject.agency_id, call.decision)
+        return reads_pb2.ListCamerasResponse(cameras=cameras)
+
+    async def CountReads(
+        self, request: reads_pb2.CountReadsRequest, context: Context
+    ) -> reads_pb2.CountReadsResponse:
+        """Count live reads and active cameras: of the caller's agency, or of all for a service."""
+        subject = current().subject
+        everyone = subject.kind == action_pb2.CALLER_KIND_SERVICE
+        now = self._parts.clock.now()
+        async with self._parts.pool.connection() as connection:
+            found = await connection.execute(
+                "SELECT (SELECT count(*) FROM reads WHERE (%(all)s OR agency_id = %(agency)s) "
+                "AND expires_at > %(now)s AND seen_at >= %(since)s) AS reads, "
+                "(SELECT count(*) FROM cameras WHERE (%(all)s OR agency_id = %(agency)s) AND active) AS cameras",
+                {
+                    "all": everyone,
+                    "agency": subject.agency_id,
+                    "now": now,
+                    "since": now - timedelta(days=request.days),
+                },
+            )
+            row = await found.fetchone()
+        return reads_pb2.CountReadsResponse(**(row or {}))
