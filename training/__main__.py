@@ -138,7 +138,7 @@ def evaluate_models(plan: Plan) -> None:
     """Measure the packaged models and write the numbers beside the predictions."""
     output = plan.out / "evaluation"
     output.mkdir(parents=True, exist_ok=True)
-    result = evaluate.report(Pipeline.load(plan.out / "models"), plan.data, output)
+    result = evaluate.report(plan.out / "models", plan.data, output)
     result["onnxruntime"] = onnxruntime.__version__
     (output / "report.json").write_text(json.dumps(result, indent=2) + "\n", "utf-8")
 

@@ -22,8 +22,9 @@ from training.views import Float, Target, View, clipped, take
 MOSAIC_SHARE, SWAP_SHARE, ERASE_SHARE, PASTE_SHARE = 0.4, 0.25, 0.04, 0.15
 # Sets with tight boxes and street views count more; those with loose boxes or one kind of picture less.
 SET_WEIGHTS = {
-    "rl": 1.5, "open-lpr": 1.3, "rf-us-florida-lhqow": 1.2, "rf-openimages-f8vsn": 1.6, "rf-thai": 0.5,
-    "rf-indonesia-ta-alvin": 0.5, "rf-vietnam-biensoxe": 0.5, "rf-vehicles-openimages": 1.3, "generated": 0.6,
+    "rl": 1.5, "open-lpr": 1.3, "rf-us-florida-lhqow": 1.2, "rf-openimages-f8vsn": 2.0, "rf-thai": 0.5,
+    "rf-indonesia-ta-alvin": 0.5, "rf-vietnam-biensoxe": 0.5, "rf-vehicles-openimages": 2.2, "rf-road-traffic-4": 2.0,
+    "rf100-road-traffic": 1.7, "rf-highway": 1.5, "rf-parking-250": 1.2, "generated": 0.6,
 }  # fmt: skip
 Sample = tuple[Tensor, Tensor, Tensor]
 

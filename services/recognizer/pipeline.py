@@ -20,7 +20,7 @@ from services.recognizer.vehicle import colour
 
 MODELS_FOLDER = Path(__file__).parent / "models"
 MANIFEST = "manifest.json"
-CROPS_A_PLATE = 2
+SURE = 0.9  # confidence from which one look at a plate is enough
 
 
 class ModelError(RuntimeError):
@@ -131,17 +131,16 @@ class Pipeline:
             Plates and vehicles, most certain detections first.
         """
         plates, vehicles = self._detector.detect(image)
-        # Two looks at each plate, straightened and as boxed: where the corners are wrong, the box is right.
-        crops = [
-            rectify(image, corners) for plate in plates for corners in (plate.corners, box_corners(plate.box))
-        ]
-        readings = self._reader.read(crops)
-        pairs = [readings[i : i + CROPS_A_PLATE] for i in range(0, len(readings), CROPS_A_PLATE)]
-        reads = [self._plate(plate, pair) for plate, pair in zip(plates, pairs, strict=True)]
+        readings = self._reader.read([rectify(image, plate.corners) for plate in plates])
+        # Where the corners are wrong the box is right: what was not read surely is looked at again as boxed.
+        unsure = [i for i, reading in enumerate(readings) if reading.confidence < SURE]
+        again = self._reader.read([rectify(image, box_corners(plates[i].box)) for i in unsure])
+        for i, second in zip(unsure, again, strict=True):
+            readings[i] = max(readings[i], second, key=lambda reading: reading.confidence)
+        reads = [self._plate(plate, reading) for plate, reading in zip(plates, readings, strict=True)]
         return Recognition(tuple(reads), tuple(_vehicle(image, v) for v in vehicles), self.model_version)
 
-    def _plate(self, plate: PlateBox, readings: list[Reading]) -> PlateRead:
-        best = max(readings, key=lambda r: r.confidence)
+    def _plate(self, plate: PlateBox, best: Reading) -> PlateRead:
         readable = best.confidence >= self._limits.readable and len(best.text) >= self._limits.shortest
         return PlateRead(
             text=best.text if readable else "",
