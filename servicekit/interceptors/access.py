@@ -1,0 +1,53 @@
+"""May the subject do this? `access` says; no answer is a refusal."""
+
+from __future__ import annotations
+
+from google.protobuf.message import Message
+
+from plateward.access.v1 import access_pb2
+from plateward.common.v1 import decision_pb2, errors_pb2
+from servicekit.errors import PlatewardError
+from servicekit.interceptors.call import Call
+from servicekit.ports import Decider
+
+_COPIED = ("purpose", "window")
+_LISTED = ("owner_agency_ids", "camera_ids")
+
+
+def decide_request(call: Call, request: Message) -> access_pb2.DecideRequest:
+    """Return what `access` is asked about a call: fields are taken by name, where the request has them."""
+    fields = request.DESCRIPTOR.fields_by_name
+    asked = access_pb2.DecideRequest(
+        subject=call.context.subject, action=call.method.rule.action, request_id=call.context.request_id
+    )
+    for name in _COPIED:
+        if name in fields and request.HasField(name):
+            getattr(asked, name).CopyFrom(getattr(request, name))
+    for name in _LISTED:
+        if name in fields:
+            getattr(asked, name).extend(getattr(request, name)[:256])
+    if "approval_id" in fields:
+        asked.approval_id = request.approval_id[:64]
+    if not asked.owner_agency_ids:
+        asked.owner_agency_ids.append(call.context.subject.agency_id)
+    return asked
+
+
+async def decide(call: Call, request: Message, decider: Decider) -> None:
+    """Ask, and keep the decision in the call.
+
+    Raises:
+        PlatewardError: DENIED_BY_POLICY with the rule, or DECISION_UNAVAILABLE.
+    """
+    decision = await decider.decide(decide_request(call, request))
+    call.context.decision = decision
+    if decision.effect != decision_pb2.EFFECT_ALLOW:
+        raise PlatewardError(
+            errors_pb2.ERROR_REASON_DENIED_BY_POLICY,
+            decision.message or "policy does not allow this",
+            metadata={
+                "rule": decision.rule,
+                "policy_version": decision.policy_version,
+                "decision_id": decision.decision_id,
+            },
+        )

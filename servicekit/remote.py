@@ -1,0 +1,62 @@
+"""The audit log and the decider, as seen from another service. Both fail closed."""
+
+from __future__ import annotations
+
+import grpc
+
+from plateward.access.v1 import access_pb2, access_pb2_grpc
+from plateward.audit.v1 import audit_pb2, audit_pb2_grpc, event_pb2
+from plateward.common.v1 import decision_pb2, errors_pb2, receipt_pb2
+from servicekit.errors import PlatewardError
+
+AUDIT_DEADLINE_S = 5.0
+DECIDE_DEADLINE_S = 2.0
+
+
+class RemoteAudit:
+    """Appends to the audit service. Retries once with the same event ID, which the log takes as the same entry."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub = audit_pb2_grpc.AuditServiceStub(channel)
+
+    async def append(self, event: event_pb2.AuditEvent) -> receipt_pb2.Receipt:
+        """Append an event.
+
+        Raises:
+            PlatewardError: AUDIT_UNAVAILABLE.
+        """
+        request = audit_pb2.AppendRequest(event=event)
+        for attempt in (1, 2):
+            try:
+                return (await self._stub.Append(request, timeout=AUDIT_DEADLINE_S)).receipt
+            except grpc.aio.AioRpcError as error:
+                if attempt == 1 and error.code() == grpc.StatusCode.UNAVAILABLE:
+                    continue
+                raise PlatewardError(
+                    errors_pb2.ERROR_REASON_AUDIT_UNAVAILABLE,
+                    "the audit log did not take the record, and nothing is answered without one: try again shortly",
+                    retry_after=1.0,
+                ) from error
+        raise AssertionError("unreachable")
+
+
+class RemoteDecider:
+    """Asks the access service."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub = access_pb2_grpc.AccessServiceStub(channel)
+
+    async def decide(self, request: access_pb2.DecideRequest) -> decision_pb2.Decision:
+        """Return the decision.
+
+        Raises:
+            PlatewardError: DECISION_UNAVAILABLE.
+        """
+        try:
+            return (await self._stub.Decide(request, timeout=DECIDE_DEADLINE_S)).decision
+        except grpc.aio.AioRpcError as error:
+            raise PlatewardError(
+                errors_pb2.ERROR_REASON_DECISION_UNAVAILABLE,
+                "access did not decide in time, and nothing is allowed without a decision: try again shortly",
+                retry_after=1.0,
+            ) from error
