@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from psycopg import AsyncConnection
-from psycopg_pool import AsyncConnectionPool
-
 from plateward.common.v1 import decision_pb2, types_pb2
 from plateward.reads.v1 import reads_pb2
+from servicekit.database import Pool
 from services.reads import checks
 
 _PUT = """
@@ -23,7 +21,7 @@ ON CONFLICT (agency_id, camera_id) DO UPDATE SET name = excluded.name, latitude 
 class Cameras:
     """The table of cameras."""
 
-    def __init__(self, pool: AsyncConnectionPool[AsyncConnection[Any]]) -> None:
+    def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     async def put(self, camera: reads_pb2.Camera) -> reads_pb2.Camera | None:

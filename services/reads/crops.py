@@ -15,12 +15,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import obstore
-from cryptography.exceptions import InvalidTag
 from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
 from obstore.store import ObjectStore
 
 from plateward.common.v1 import errors_pb2
-from servicekit.crypto import open_sealed, seal
+from servicekit.crypto import UnsealError, open_sealed, seal
 from servicekit.errors import PlatewardError
 
 _AT_ONCE = 16
@@ -77,7 +76,7 @@ class Crops:
             ) from error
         try:
             return open_sealed(self._key, sealed, key.encode())
-        except InvalidTag as error:
+        except UnsealError as error:
             raise PlatewardError(
                 errors_pb2.ERROR_REASON_STORAGE_UNAVAILABLE,
                 "The picture does not open with the service's key: tell the operator, it was altered or the key changed.",

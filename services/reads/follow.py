@@ -13,15 +13,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
 
-import psycopg
 from psycopg import AsyncConnection, sql
-from psycopg_pool import AsyncConnectionPool
 
 from plateward.common.v1 import errors_pb2
 from plateward.reads.v1 import reads_pb2
 from servicekit.clock import Clock
+from servicekit.database import UNAVAILABLE, Pool
 from servicekit.errors import PlatewardError
 from services.reads.cursors import Cursor, parse_cursor
 from services.reads.ingest import CHANNEL
@@ -54,7 +52,7 @@ class Waker:
                     self.wake()
                     async for _ in connection.notifies():
                         self.wake()
-            except psycopg.Error:
+            except UNAVAILABLE:
                 await asyncio.sleep(_RETRY_S)
 
     def wake(self) -> None:
@@ -73,7 +71,7 @@ class Follow:
 
     def __init__(
         self,
-        pool: AsyncConnectionPool[AsyncConnection[Any]],
+        pool: Pool,
         waker: Waker,
         clock: Clock,
         draining: asyncio.Event,

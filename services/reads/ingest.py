@@ -21,8 +21,8 @@ from typing import Any
 from uuid import UUID
 
 from psycopg import AsyncConnection, errors, sql
-from psycopg_pool import AsyncConnectionPool
 
+from servicekit.database import Pool
 from services.reads.checks import Accepted
 from services.reads.crops import Crops
 from services.reads.partitions import Partitions, day_of
@@ -55,9 +55,7 @@ class Stored:
 class Ingest:
     """Writes checked reads."""
 
-    def __init__(
-        self, pool: AsyncConnectionPool[AsyncConnection[Any]], partitions: Partitions, crops: Crops
-    ) -> None:
+    def __init__(self, pool: Pool, partitions: Partitions, crops: Crops) -> None:
         self._pool = pool
         self._partitions = partitions
         self._crops = crops
@@ -125,12 +123,12 @@ class Ingest:
 
 
 def _pictures(reads: Sequence[Accepted]) -> dict[str, bytes]:
-    pictures: dict[str, bytes] = {}
-    for read in reads:
+    return {
+        key: picture
+        for read in reads
         for key, picture in (
             (read.row.plate_crop, read.plate_jpeg),
             (read.row.vehicle_crop, read.vehicle_jpeg),
-        ):
-            if key:
-                pictures[key] = picture
-    return pictures
+        )
+        if key
+    }

@@ -38,7 +38,7 @@ class PlateQuery:
         else:
             clause, parameters = _matches("c", self.pattern)
             ways.append(
-                (CANDIDATE, f"EXISTS (SELECT 1 FROM unnest(candidates) AS c WHERE {clause})", parameters)
+                (CANDIDATE, f"EXISTS (SELECT 1 FROM unnest(candidates) AS c WHERE {clause})", parameters)  # noqa: S608
             )
         return ways
 

@@ -35,7 +35,7 @@ class Retention:
     """The retention of each agency, cached."""
 
     def __init__(self, access: grpc.aio.Channel, fallback_seconds: int, cache_seconds: float) -> None:
-        self._stub: Any = access_pb2_grpc.AccessServiceStub(access)  # type: ignore[no-untyped-call]
+        self._stub: Any = access_pb2_grpc.AccessServiceStub(access)
         self._fallback_seconds = fallback_seconds
         self._cache_seconds = cache_seconds
         self._known: dict[str, _Known] = {}

@@ -13,15 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, LiteralString, cast
+from typing import Any
 
 from google.protobuf.message import Message
-from psycopg import AsyncConnection
-from psycopg_pool import AsyncConnectionPool
 
 from plateward.common.v1 import decision_pb2, errors_pb2, types_pb2
 from plateward.reads.v1 import read_pb2, reads_pb2
 from servicekit.clock import Clock
+from servicekit.database import Pool
 from servicekit.errors import PlatewardError
 from services.reads import matching
 from services.reads.matching import PlateQuery, class_expression, parse_plate
@@ -45,9 +44,7 @@ class Found:
 class Search:
     """Answers searches from the table."""
 
-    def __init__(
-        self, pool: AsyncConnectionPool[AsyncConnection[Any]], clock: Clock, token_key: bytes
-    ) -> None:
+    def __init__(self, pool: Pool, clock: Clock, token_key: bytes) -> None:
         self._pool = pool
         self._clock = clock
         self._token_key = token_key
@@ -72,7 +69,7 @@ class Search:
         size = _size(request, decision)
         statement, parameters = _statement(where, plate, after, size + 1)
         async with self._pool.connection() as connection:
-            found = await connection.execute(cast(LiteralString, statement), parameters)
+            found = await connection.execute(statement, parameters)
             rows = await found.fetchall()
         masked = decision.obligations.masked_fields if decision is not None else ()
         ranked = [_ranked(plate, row, masked) for row in rows[:size]]
@@ -103,7 +100,7 @@ def mask(read: read_pb2.Read, fields: Sequence[str]) -> None:
                 )
             if step != name:
                 message = getattr(message, step)
-        message.ClearField(name)  # type: ignore[arg-type]
+        message.ClearField(name)
 
 
 def _require_something(request: reads_pb2.SearchReadsRequest, plate: PlateQuery | None) -> None:
@@ -147,13 +144,13 @@ def _statement(
     where: Where, plate: PlateQuery | None, after: Place | None, limit: int
 ) -> tuple[str, list[Any]]:
     """Return the statement of a page and its parameters, in the order in which they stand in it."""
-    kind, kind_values = "0", []
+    kind, kind_values = "0", list[Any]()
     if plate is not None:
         ways = plate.clauses()
         kind, kind_values = class_expression(ways)
         any_way = " OR ".join(clause for _, clause, _ in ways)
         where.add(f"({any_way})", *(value for *_, values in ways for value in values))
-    keyset, keyset_values = "TRUE", []
+    keyset, keyset_values = "TRUE", list[Any]()
     if after is not None:
         keyset = "(match_class > %s OR (match_class = %s AND (seen_at, read_id) < (%s, %s)))"
         keyset_values = [after.rank, after.rank, after.seen_at, after.read_id]

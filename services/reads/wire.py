@@ -8,14 +8,13 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from urllib.parse import unquote, urlsplit
 
-import psycopg
 from obstore.store import LocalStore, ObjectStore, from_url
-from psycopg_pool import PoolTimeout
 
 from plateward.reads.v1 import reads_pb2
 from servicekit.crypto import load_or_create_key
-from servicekit.database import migrate, open_pool
-from servicekit.server import Kit, Service, Wired
+from servicekit.database import UNAVAILABLE, migrate, open_pool
+from servicekit.kit import Kit
+from servicekit.server import Service, Wired
 from services.reads.cameras import Cameras
 from services.reads.crops import Crops
 from services.reads.follow import Follow, Waker
@@ -76,7 +75,7 @@ async def wire(settings: ReadsSettings, kit: Kit) -> AsyncIterator[Wired]:
                 try:
                     await make_ahead()
                     wait = _HOUSEKEEPING_S
-                except (psycopg.OperationalError, PoolTimeout):
+                except UNAVAILABLE:
                     # Ingest makes what is missing on demand; days ahead can wait for the database.
                     wait = _RETRY_S
 

@@ -1,0 +1,221 @@
+"""Entries of an agency's own list: made by one member, in force once another has approved them.
+
+Rules
+-----
+1. An entry waits, and matches nothing, until a second person approves it; the creator never can (also a
+   constraint of the table).
+2. It expires, at most so many days ahead; it can be removed at any time, and then raises nothing more.
+3. Each change raises the version of the entries in its own transaction: a matcher that sees the change also
+   sees the version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from psycopg import AsyncConnection
+
+from plates.normal import PlateError, normalize
+from plateward.common.v1 import errors_pb2
+from plateward.hotlist.v1 import hit_pb2
+from servicekit.clock import Clock
+from servicekit.database import Pool
+from servicekit.errors import PlatewardError
+
+OWN_LIST = "local"
+_INSERT = """
+INSERT INTO entries (entry_id, agency_id, list_id, plate, state, vehicle_type, colour, category, reason, case_number,
+    expires_at, max_action, created_by, created_at)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+"""
+_IN_FORCE = "SELECT * FROM entries WHERE approved_by <> '' AND removed_at IS NULL AND expires_at > %s"
+_OWN = "SELECT * FROM entries WHERE entry_id = %s AND agency_id = ANY(%s) AND removed_at IS NULL FOR UPDATE"
+_PAGE = """
+SELECT * FROM entries WHERE agency_id = ANY(%s) AND list_id = %s AND removed_at IS NULL AND expires_at > %s
+  AND (%s::uuid IS NULL OR entry_id > %s::uuid) ORDER BY entry_id LIMIT %s
+"""
+
+
+class Entries:
+    """The table of entries."""
+
+    def __init__(self, pool: Pool, clock: Clock, max_days: int) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._max_days = max_days
+
+    async def create(
+        self, entry: hit_pb2.HotlistEntry, *, entry_id: str, agency_id: str, member_id: str
+    ) -> hit_pb2.HotlistEntry:
+        """Make an entry that waits for its second person.
+
+        Raises:
+            PlatewardError: INVALID_ARGUMENT for another list, a plate without normal form, an expiry out of range.
+        """
+        now = self._clock.now()
+        made = hit_pb2.HotlistEntry()
+        made.CopyFrom(entry)
+        made.entry_id, made.agency_id, made.created_by, made.approved_by = entry_id, agency_id, member_id, ""
+        made.list_id = made.list_id or OWN_LIST
+        made.plate = _plate(entry.plate)
+        if made.list_id != OWN_LIST:
+            raise _invalid(
+                f"Entries are made on the agency's own list ({OWN_LIST!r}); other lists are imported."
+            )
+        expires_at = made.expires_at.ToDatetime(UTC)
+        if not now < expires_at <= now + timedelta(days=self._max_days):
+            raise _invalid(
+                f"expires_at must be ahead and at most {self._max_days} days: enter it again when it is still wanted."
+            )
+        async with self._pool.connection() as connection:
+            await connection.execute(
+                _INSERT,
+                (
+                    made.entry_id, agency_id, made.list_id, made.plate, made.state, made.vehicle_type, made.colour,
+                    made.category, made.reason, made.case_number, expires_at, made.max_action, member_id, now,
+                ),
+            )  # fmt: skip
+        return made
+
+    async def approve(
+        self, entry_id: str, agency_ids: Sequence[str], member_id: str
+    ) -> tuple[hit_pb2.HotlistEntry, hit_pb2.HotlistEntry]:
+        """Put an entry in force; return it before and after. Approving again changes nothing.
+
+        Raises:
+            PlatewardError: NOT_FOUND; DENIED_BY_POLICY when the creator approves; INVALID_ARGUMENT when expired.
+        """
+        async with self._pool.connection() as connection:
+            row = await self._own(connection, entry_id, agency_ids)
+            before = entry_of(row)
+            if row["approved_by"]:
+                return before, before
+            if row["created_by"] == member_id:
+                raise PlatewardError(
+                    errors_pb2.ERROR_REASON_DENIED_BY_POLICY,
+                    "Who entered a plate cannot approve it: ask a second person.",
+                    metadata={"rule": "plateward.second-person"},
+                )
+            if row["expires_at"] <= self._clock.now():
+                raise _invalid("The entry has expired: enter it again if it is still wanted.")
+            await connection.execute(
+                "UPDATE entries SET approved_by = %s, approved_at = %s WHERE entry_id = %s",
+                (member_id, self._clock.now(), entry_id),
+            )
+            await _raise_version(connection)
+        after = hit_pb2.HotlistEntry()
+        after.CopyFrom(before)
+        after.approved_by = member_id
+        return before, after
+
+    async def remove(
+        self, entry_id: str, agency_ids: Sequence[str], member_id: str, reason: str
+    ) -> hit_pb2.HotlistEntry:
+        """Take an entry out; return what it was.
+
+        Raises:
+            PlatewardError: NOT_FOUND.
+        """
+        async with self._pool.connection() as connection:
+            row = await self._own(connection, entry_id, agency_ids)
+            await connection.execute(
+                "UPDATE entries SET removed_by = %s, removed_at = %s, removed_reason = %s WHERE entry_id = %s",
+                (member_id, self._clock.now(), reason, entry_id),
+            )
+            await _raise_version(connection)
+        return entry_of(row)
+
+    async def page(
+        self, agency_ids: Sequence[str], list_id: str, token: str, size: int
+    ) -> tuple[list[hit_pb2.HotlistEntry], str]:
+        """Return live entries in order of creation, and the token of the next page.
+
+        Raises:
+            PlatewardError: CURSOR_INVALID.
+        """
+        after = _after(token)
+        async with self._pool.connection() as connection:
+            found = await connection.execute(
+                _PAGE,
+                (list(agency_ids), list_id or OWN_LIST, self._clock.now(), after, after, size + 1),
+            )
+            rows = await found.fetchall()
+        following = str(rows[size - 1]["entry_id"]) if len(rows) > size else ""
+        return [entry_of(row) for row in rows[:size]], following
+
+    @staticmethod
+    async def in_force(connection: AsyncConnection[Any], now: datetime) -> list[hit_pb2.HotlistEntry]:
+        """Return all entries that may raise hits."""
+        found = await connection.execute(_IN_FORCE, (now,))
+        return [entry_of(row) for row in await found.fetchall()]
+
+    @staticmethod
+    async def version(connection: AsyncConnection[Any]) -> int:
+        """Return the version of the entries."""
+        found = await connection.execute("SELECT version FROM entries_version")
+        row = await found.fetchone()
+        return int(row["version"]) if row is not None else 0
+
+    @staticmethod
+    async def _own(
+        connection: AsyncConnection[Any], entry_id: str, agency_ids: Sequence[str]
+    ) -> Mapping[str, Any]:
+        found = await connection.execute(_OWN, (entry_id, list(agency_ids)))
+        row: Mapping[str, Any] | None = await found.fetchone()
+        if row is None:
+            raise PlatewardError(
+                errors_pb2.ERROR_REASON_NOT_FOUND,
+                "There is no such entry of your agency: list the entries (ListEntries) for their IDs.",
+            )
+        return row
+
+
+def entry_of(row: Mapping[str, Any]) -> hit_pb2.HotlistEntry:
+    """Return the entry that a row holds."""
+    entry = hit_pb2.HotlistEntry(
+        entry_id=str(row["entry_id"]),
+        list_id=row["list_id"],
+        plate=row["plate"],
+        state=row["state"],
+        vehicle_type=row["vehicle_type"],
+        colour=row["colour"],
+        category=row["category"],
+        reason=row["reason"],
+        case_number=row["case_number"],
+        max_action=row["max_action"],
+        created_by=row["created_by"],
+        approved_by=row["approved_by"],
+        agency_id=row["agency_id"],
+    )
+    entry.expires_at.FromDatetime(row["expires_at"])
+    return entry
+
+
+async def _raise_version(connection: AsyncConnection[Any]) -> None:
+    await connection.execute("UPDATE entries_version SET version = version + 1")
+
+
+def _plate(text: str) -> str:
+    try:
+        return normalize(text)
+    except PlateError as error:
+        raise _invalid(str(error)) from error
+
+
+def _after(token: str) -> UUID | None:
+    if not token:
+        return None
+    try:
+        return UUID(token)
+    except ValueError as error:
+        raise PlatewardError(
+            errors_pb2.ERROR_REASON_CURSOR_INVALID,
+            "The page token is not one of this list: send the last one unchanged, or begin without one.",
+        ) from error
+
+
+def _invalid(message: str) -> PlatewardError:
+    return PlatewardError(errors_pb2.ERROR_REASON_INVALID_ARGUMENT, message)

@@ -1,0 +1,239 @@
+"""Hits in the database: raised once for each read and entry, moved by the state machine, never skipped.
+
+Rules
+-----
+1. What a caller sees is bounded by predicates: the decision's agencies, cameras and times, and the expiry of
+   the read that the hit shows.
+2. A step locks the hit's row, asks ``states.py``, and writes the new state with who took it. Two members who
+   claim at once: one has it, the other is told.
+3. An entry that was removed or has expired confirms nothing: the hit is rejected as stale, and an action on a
+   confirmed one is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, LiteralString
+
+from psycopg import AsyncConnection
+
+from plateward.common.v1 import decision_pb2, errors_pb2, types_pb2
+from plateward.hotlist.v1 import hit_pb2
+from servicekit.clock import Clock
+from servicekit.database import Pool
+from servicekit.errors import PlatewardError
+from services.hotlist import states
+from services.hotlist.bounds import bounds, instant
+from services.hotlist.states import Result, Standing
+
+MOST_ROWS = 200
+_STEPS = (
+    "(SELECT coalesce(jsonb_agg(jsonb_build_array(v.member_id, v.member_name, extract(epoch FROM v.at), v.state, v.note) "
+    "ORDER BY v.step), '[]') FROM verifications v WHERE v.hit_id = hits.hit_id) AS steps"
+)
+_INSERT = """
+INSERT INTO hits (hit_id, agency_id, entry_id, read_id, camera_id, seen_at, expires_at, raised, raised_at, state, max_action)
+SELECT %s, %s, entry_id, %s, %s, %s, %s, %s, %s, 1, %s FROM entries
+WHERE entry_id = %s AND approved_by <> '' AND removed_at IS NULL AND expires_at > %s FOR SHARE
+ON CONFLICT DO NOTHING
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Stepped:
+    """A hit before and after a step."""
+
+    before: hit_pb2.Hit
+    after: hit_pb2.Hit
+
+
+@dataclass(frozen=True, slots=True)
+class Writes:
+    """What a step writes besides the state."""
+
+    note: str = ""
+    action: hit_pb2.HitAction.ValueType = hit_pb2.HIT_ACTION_UNSPECIFIED
+    outcome: str = ""
+
+
+class Hits:
+    """The table of hits."""
+
+    def __init__(self, pool: Pool, clock: Clock) -> None:
+        self._pool = pool
+        self._clock = clock
+
+    @staticmethod
+    async def insert(connection: AsyncConnection[Any], hit: hit_pb2.Hit) -> bool:
+        """Raise a hit unless it was raised before or its entry has gone; return whether it was."""
+        raised_at = instant(hit.raised_at)
+        cursor = await connection.execute(
+            _INSERT,
+            (
+                hit.hit_id, hit.agency_id, hit.read.read_id, hit.read.camera_id, instant(hit.read.seen_at),
+                instant(hit.read.expires_at), hit.SerializeToString(deterministic=True), raised_at,
+                hit.max_action, hit.entry.entry_id, raised_at,
+            ),
+        )  # fmt: skip
+        return cursor.rowcount == 1
+
+    async def page(
+        self,
+        decision: decision_pb2.Decision | None,
+        state: hit_pb2.HitState.ValueType,
+        page: types_pb2.PageRequest,
+    ) -> tuple[list[hit_pb2.Hit], str]:
+        """Return hits, newest first, and the token of the next page.
+
+        Raises:
+            PlatewardError: CURSOR_INVALID.
+        """
+        clause, parameters = bounds(decision, self._clock.now())
+        allowed = (decision.obligations.max_rows if decision is not None else 0) or MOST_ROWS
+        size = min(page.size or MOST_ROWS, allowed, MOST_ROWS)
+        before = _sequence(page.token)
+        rows = await self._select(
+            f"{clause} AND (%s = 0 OR state = %s) AND (%s::bigint IS NULL OR seq < %s) ORDER BY seq DESC LIMIT %s",
+            [*parameters, state, state, before, before, size + 1],
+        )
+        following = str(rows[size - 1]["seq"]) if len(rows) > size else ""
+        return [hit_of(row) for row in rows[:size]], following
+
+    async def after(
+        self, decision: decision_pb2.Decision | None, sequence: int, limit: int
+    ) -> list[tuple[int, hit_pb2.Hit]]:
+        """Return hits in the order in which they were raised, after a sequence number."""
+        clause, parameters = bounds(decision, self._clock.now())
+        rows = await self._select(
+            f"{clause} AND seq > %s ORDER BY seq LIMIT %s", [*parameters, sequence, limit]
+        )
+        return [(row["seq"], hit_of(row)) for row in rows]
+
+    async def last_sequence(self) -> int:
+        """Return the number of the newest hit, 0 where there is none."""
+        async with self._pool.connection() as connection:
+            found = await connection.execute("SELECT coalesce(max(seq), 0) AS seq FROM hits")
+            row = await found.fetchone()
+        return int(row["seq"]) if row is not None else 0
+
+    async def step(
+        self,
+        hit_id: str,
+        decision: decision_pb2.Decision | None,
+        member: types_pb2.Subject,
+        move: Callable[[Standing], Result],
+        writes: Writes,
+    ) -> Stepped:
+        """Take one step on a hit, in one transaction.
+
+        Raises:
+            PlatewardError: NOT_FOUND, or what the rules of ``states.py`` raise.
+        """
+        now = self._clock.now()
+        clause, parameters = bounds(decision, now)
+        async with self._pool.connection() as connection:
+            locked = await connection.execute(
+                f"SELECT hit_id FROM hits WHERE {clause} AND hit_id = %s FOR UPDATE",  # noqa: S608
+                [*parameters, hit_id],
+            )
+            if await locked.fetchone() is None:
+                raise PlatewardError(
+                    errors_pb2.ERROR_REASON_NOT_FOUND,
+                    "There is no such hit that you may see: list the hits (ListHits) for their IDs.",
+                )
+            row = await self._one(connection, hit_id)
+            before = hit_of(row)
+            standing = Standing(before.state, before.verifier_id, before.max_action)
+            result = _with_entry(standing, move(standing), in_force=await _in_force(connection, row, now))
+            if result.state != before.state:
+                await self._write(connection, before, result, member, writes, now)
+            after = hit_of(await self._one(connection, hit_id))
+        return Stepped(before, after)
+
+    @staticmethod
+    async def _write(
+        connection: AsyncConnection[Any],
+        before: hit_pb2.Hit,
+        result: Result,
+        member: types_pb2.Subject,
+        writes: Writes,
+        now: datetime,
+    ) -> None:
+        await connection.execute(
+            "UPDATE hits SET state = %s, rejection = %s, verifier_id = CASE WHEN verifier_id = '' THEN %s "
+            "ELSE verifier_id END, action = CASE WHEN %s = 0 THEN action ELSE %s END, outcome = %s WHERE hit_id = %s",
+            (
+                result.state, result.rejection, member.member_id, writes.action, writes.action, writes.outcome,
+                before.hit_id,
+            ),
+        )  # fmt: skip
+        await connection.execute(
+            "INSERT INTO verifications (hit_id, step, member_id, member_name, at, state, note) "
+            "VALUES (%s, %s, %s, %s, %s, %s, %s)",
+            (
+                before.hit_id, len(before.verifications) + 1, member.member_id, member.member_name, now,
+                result.state, writes.note,
+            ),
+        )  # fmt: skip
+
+    async def _select(self, clause: str, parameters: list[Any]) -> list[dict[str, Any]]:
+        async with self._pool.connection() as connection:
+            found = await connection.execute(
+                f"SELECT *, {_STEPS} FROM hits WHERE {clause}",  # noqa: S608
+                parameters,
+            )
+            return await found.fetchall()
+
+    @staticmethod
+    async def _one(connection: AsyncConnection[Any], hit_id: str) -> dict[str, Any]:
+        statement: LiteralString = f"SELECT *, {_STEPS} FROM hits WHERE hit_id = %s"  # noqa: S608
+        found = await connection.execute(statement, (hit_id,))
+        row = await found.fetchone()
+        if row is None:
+            raise LookupError(hit_id)
+        return row
+
+
+def hit_of(row: Mapping[str, Any]) -> hit_pb2.Hit:
+    """Return the hit that a row (with its ``steps``) holds."""
+    hit = hit_pb2.Hit.FromString(row["raised"])
+    hit.state, hit.verifier_id = row["state"], row["verifier_id"]
+    hit.rejection, hit.action, hit.max_action = row["rejection"], row["action"], row["max_action"]
+    for member_id, member_name, at, state, note in row["steps"]:
+        step = hit.verifications.add(member_id=member_id, member_name=member_name, state=state, note=note)
+        step.at.FromMicroseconds(round(at * 1_000_000))
+    return hit
+
+
+def _with_entry(standing: Standing, result: Result, *, in_force: bool) -> Result:
+    """Apply rule 3 to what a step would lead to."""
+    if in_force or result.state in (standing.state, *states.FINAL):
+        return result
+    if result.state == hit_pb2.HIT_STATE_ACTED:
+        raise PlatewardError(
+            errors_pb2.ERROR_REASON_HIT_STATE,
+            "The entry was removed or has expired since: nothing may be done on this hit any more.",
+        )
+    return states.stale(standing) if result.state != hit_pb2.HIT_STATE_CLAIMED else result
+
+
+async def _in_force(connection: AsyncConnection[Any], row: Mapping[str, Any], now: datetime) -> bool:
+    found = await connection.execute(
+        "SELECT removed_at IS NULL AND expires_at > %s AS in_force FROM entries WHERE entry_id = %s",
+        (now, row["entry_id"]),
+    )
+    entry = await found.fetchone()
+    return bool(entry is not None and entry["in_force"])
+
+
+def _sequence(token: str) -> int | None:
+    if not token:
+        return None
+    if not token.isascii() or not token.isdigit() or len(token) > 18:
+        raise PlatewardError(
+            errors_pb2.ERROR_REASON_CURSOR_INVALID,
+            "The page token is not one of this list: send the last one unchanged, or begin without one.",
+        )
+    return int(token)

@@ -1,0 +1,194 @@
+"""The RPCs of ``hotlist``: each says what it does in a few lines; identity, policy and audit are the kit's."""
+
+# ruff: noqa: ARG002 - gRPC gives every method a request and a context
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+
+from plateward.hotlist.v1 import hit_pb2, hotlist_pb2
+from servicekit.context import CallContext, current
+from services.hotlist import states
+from services.hotlist.entries import Entries
+from services.hotlist.hits import Hits, Writes
+from services.hotlist.states import Result, Standing
+from services.hotlist.streams import Streams
+
+Context = grpc.aio.ServicerContext[Any, Any]
+_MOST_ENTRIES = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the RPCs are made of."""
+
+    entries: Entries
+    hits: Hits
+    streams: Streams
+    new_id: Callable[[], str]
+
+
+class HotlistServicer:
+    """Entries with a second person; hits that one named person verifies."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    async def CreateEntry(
+        self, request: hotlist_pb2.CreateEntryRequest, context: Context
+    ) -> hotlist_pb2.CreateEntryResponse:
+        """Make an entry that waits for its second person."""
+        call = current()
+        entry = await self._parts.entries.create(
+            request.entry,
+            entry_id=self._parts.new_id(),
+            agency_id=call.subject.agency_id,
+            member_id=call.subject.member_id,
+        )
+        call.changed("hotlist-entry", entry.entry_id, "entry made, waits for approval", after=_bytes(entry))
+        return hotlist_pb2.CreateEntryResponse(entry=entry)
+
+    async def ApproveEntry(
+        self, request: hotlist_pb2.ApproveEntryRequest, context: Context
+    ) -> hotlist_pb2.ApproveEntryResponse:
+        """Put an entry in force."""
+        call = current()
+        before, after = await self._parts.entries.approve(
+            request.entry_id, _own(call), call.subject.member_id
+        )
+        call.changed(
+            "hotlist-entry", after.entry_id, "entry approved", before=_bytes(before), after=_bytes(after)
+        )
+        return hotlist_pb2.ApproveEntryResponse(entry=after)
+
+    async def RemoveEntry(
+        self, request: hotlist_pb2.RemoveEntryRequest, context: Context
+    ) -> hotlist_pb2.RemoveEntryResponse:
+        """Take an entry out."""
+        call = current()
+        before = await self._parts.entries.remove(
+            request.entry_id, _own(call), call.subject.member_id, request.reason
+        )
+        call.changed("hotlist-entry", before.entry_id, "entry removed", before=_bytes(before))
+        return hotlist_pb2.RemoveEntryResponse()
+
+    async def ListEntries(
+        self, request: hotlist_pb2.ListEntriesRequest, context: Context
+    ) -> hotlist_pb2.ListEntriesResponse:
+        """Return the entries of the agency's own list."""
+        call = current()
+        size = min(request.page.size or _MOST_ENTRIES, _MOST_ENTRIES)
+        entries, token = await self._parts.entries.page(_own(call), request.list_id, request.page.token, size)
+        call.returned(entry.entry_id for entry in entries)
+        return hotlist_pb2.ListEntriesResponse(entries=entries, next_page_token=token)
+
+    async def ListHits(
+        self, request: hotlist_pb2.ListHitsRequest, context: Context
+    ) -> hotlist_pb2.ListHitsResponse:
+        """Return hits, newest first."""
+        call = current()
+        hits, token = await self._parts.hits.page(call.decision, request.state, request.page)
+        call.returned(hit.read.read_id for hit in hits)
+        return hotlist_pb2.ListHitsResponse(hits=hits, next_page_token=token)
+
+    async def StreamHits(
+        self, request: hotlist_pb2.StreamHitsRequest, context: Context
+    ) -> AsyncIterator[hotlist_pb2.StreamHitsResponse]:
+        """Stream hits as they are raised."""
+        call = current()
+        async for response in self._parts.streams.stream(call.decision, request.cursor):
+            call.returned([response.hit.read.read_id])
+            yield response
+
+    async def ClaimHit(
+        self, request: hotlist_pb2.ClaimHitRequest, context: Context
+    ) -> hotlist_pb2.ClaimHitResponse:
+        """Take a hit: from now on one named person verifies it."""
+        member_id = current().subject.member_id
+        hit = await self._step(
+            request.hit_id, lambda hit: states.claim(hit, member_id), Writes(note="claimed")
+        )
+        return hotlist_pb2.ClaimHitResponse(hit=hit)
+
+    async def CompareHit(
+        self, request: hotlist_pb2.CompareHitRequest, context: Context
+    ) -> hotlist_pb2.CompareHitResponse:
+        """Record what the comparison of picture and entry showed."""
+        member_id = current().subject.member_id
+        hit = await self._step(
+            request.hit_id,
+            lambda hit: states.compare(
+                hit, member_id, plate=request.plate, state=request.state, vehicle=request.vehicle
+            ),
+            Writes(note=_note(_compared(request), request.note)),
+        )
+        return hotlist_pb2.CompareHitResponse(hit=hit)
+
+    async def CheckRecords(
+        self, request: hotlist_pb2.CheckRecordsRequest, context: Context
+    ) -> hotlist_pb2.CheckRecordsResponse:
+        """Record the records check."""
+        member_id = current().subject.member_id
+        result = hit_pb2.RecordsResult.Name(request.result).removeprefix("RECORDS_RESULT_")
+        told = f"records {result.lower().replace('_', ' ')}"
+        hit = await self._step(
+            request.hit_id,
+            lambda hit: states.check_records(hit, member_id, request.result, request.reason),
+            Writes(note=_note(told, request.reference, request.reason)),
+        )
+        return hotlist_pb2.CheckRecordsResponse(hit=hit)
+
+    async def RecordAction(
+        self, request: hotlist_pb2.RecordActionRequest, context: Context
+    ) -> hotlist_pb2.RecordActionResponse:
+        """Record an action on a confirmed hit."""
+        told = hit_pb2.HitAction.Name(request.action).removeprefix("HIT_ACTION_").lower()
+        hit = await self._step(
+            request.hit_id,
+            lambda hit: states.act(hit, request.action),
+            Writes(note=_note(told, request.note), action=request.action),
+        )
+        return hotlist_pb2.RecordActionResponse(hit=hit)
+
+    async def RecordOutcome(
+        self, request: hotlist_pb2.RecordOutcomeRequest, context: Context
+    ) -> hotlist_pb2.RecordOutcomeResponse:
+        """Record how it ended."""
+        hit = await self._step(
+            request.hit_id,
+            states.close,
+            Writes(note=_note(request.outcome, request.note), outcome=request.outcome),
+        )
+        return hotlist_pb2.RecordOutcomeResponse(hit=hit)
+
+    async def _step(self, hit_id: str, move: Callable[[Standing], Result], writes: Writes) -> hit_pb2.Hit:
+        call = current()
+        stepped = await self._parts.hits.step(hit_id, call.decision, call.subject, move, writes)
+        after = hit_pb2.HitState.Name(stepped.after.state).removeprefix("HIT_STATE_").lower()
+        call.changed("hit", hit_id, after, before=_bytes(stepped.before), after=_bytes(stepped.after))
+        call.returned([stepped.after.read.read_id])
+        return stepped.after
+
+
+def _own(call: CallContext) -> Sequence[str]:
+    """Return the agencies whose entries the caller may handle: its own, where the decision allows it."""
+    allowed = call.decision.obligations.agency_ids if call.decision is not None else ()
+    return [agency for agency in allowed if agency == call.subject.agency_id]
+
+
+def _bytes(message: hit_pb2.Hit | hit_pb2.HotlistEntry) -> bytes:
+    return message.SerializeToString(deterministic=True)
+
+
+def _compared(request: hotlist_pb2.CompareHitRequest) -> str:
+    return ", ".join(
+        f"{what} {hit_pb2.Comparison.Name(seen).removeprefix('COMPARISON_').lower().replace('_', ' ')}"
+        for what, seen in (("plate", request.plate), ("state", request.state), ("vehicle", request.vehicle))
+    )
+
+
+def _note(*parts: str) -> str:
+    return "; ".join(part for part in parts if part)

@@ -1,0 +1,33 @@
+"""Settings of ``hotlist``; each is an environment variable with the prefix ``PLATEWARD_HOTLIST_``."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from servicekit.settings import DatabaseSettings, ServiceSettings
+
+
+class HotlistSettings(ServiceSettings, DatabaseSettings):
+    """What ``hotlist`` needs beyond what every service needs."""
+
+    model_config = SettingsConfigDict(env_prefix="PLATEWARD_HOTLIST_", extra="forbid")
+
+    reads_target: str = Field(
+        description="Address of the reads service that is followed. Example: 127.0.0.1:7402."
+    )
+    match_min_weight: float = Field(
+        default=0.01,
+        ge=0,
+        le=1,
+        description="Least weight (likeness times doubt, over the characters that differ) at which a look-alike raises a hit.",
+    )
+    entry_max_days: int = Field(
+        default=30,
+        ge=1,
+        le=366,
+        description="Most days ahead that an entry of the agency's own list may expire.",
+    )
+    stream_poll_seconds: float = Field(
+        default=1.0, gt=0, description="How often a stream looks for new hits when no notification comes."
+    )

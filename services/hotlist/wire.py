@@ -1,0 +1,48 @@
+"""Puts ``hotlist`` together: settings in, servicer out."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from plateward.hotlist.v1 import hotlist_pb2
+from servicekit.database import migrate, open_pool
+from servicekit.kit import Kit
+from servicekit.server import Service, Wired
+from services.hotlist.entries import Entries
+from services.hotlist.hits import Hits
+from services.hotlist.matcher import Matcher
+from services.hotlist.service import HotlistServicer, Parts
+from services.hotlist.settings import HotlistSettings
+from services.hotlist.streams import Streams
+from services.hotlist.wake import Waker
+
+
+@asynccontextmanager
+async def wire(settings: HotlistSettings, kit: Kit) -> AsyncIterator[Wired]:
+    """Open the database and follow `reads`; close both at the end."""
+    pool = await open_pool(settings)
+    try:
+        await migrate(pool, "services.hotlist")
+        hits = Hits(pool, kit.clock)
+        waker = Waker(settings.database_url.get_secret_value())
+        parts = Parts(
+            entries=Entries(pool, kit.clock, settings.entry_max_days),
+            hits=hits,
+            streams=Streams(hits, waker, kit.draining, settings.stream_poll_seconds),
+            new_id=kit.new_id,
+        )
+        matcher = Matcher(pool, kit.clock, kit.new_id, settings.match_min_weight)
+        kit.spawn(waker.run(), "waker")
+        kit.spawn(matcher.run(kit.channel(settings.reads_target)), "matcher")
+        yield Wired(servicer=HotlistServicer(parts), audit=kit.remote_audit(), decider=kit.remote_decider())
+    finally:
+        await pool.close()
+
+
+SERVICE = Service(
+    name="hotlist",
+    descriptor=hotlist_pb2.DESCRIPTOR.services_by_name["HotlistService"],
+    settings=HotlistSettings,
+    wire=wire,
+)
