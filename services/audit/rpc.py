@@ -1,0 +1,122 @@
+"""The service's methods: proto to model and back."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import AsyncIterator
+from datetime import UTC, timedelta
+from typing import Any
+
+import structlog
+
+from plateward.audit.v1 import audit_pb2, audit_pb2_grpc, event_pb2
+from plateward.common.v1 import action_pb2, errors_pb2
+from servicekit.clock import Clock
+from servicekit.context import current
+from servicekit.crypto import UnsealError
+from servicekit.errors import PlatewardError
+from services.audit.export import entry_bundle, export
+from services.audit.model import SealedEntryError, Sealer
+from services.audit.sequencer import Sequencer
+from services.audit.store import Store
+from tlog.tiles import TileError, parse_tile_path, tile_width
+from tlog.tree import consistency_proof, inclusion_proof
+
+_LOG = structlog.get_logger(__name__)
+_CHUNK = 1 << 20
+_DEFAULT_PAGE, _MOST_PAGE = 50, 500
+_ANSWERS = (event_pb2.PHASE_OUTCOME, event_pb2.PHASE_CHANGE)
+
+
+class AuditServicer(audit_pb2_grpc.AuditServiceServicer):
+    """Appends, proofs, tiles, export, search."""
+
+    def __init__(self, sequencer: Sequencer, store: Store, sealer: Sealer, page_key: bytes, clock: Clock) -> None:
+        self._sequencer = sequencer
+        self._store = store
+        self._sealer = sealer
+        self._page_key = page_key
+        self._clock = clock
+
+    async def Append(self, request: audit_pb2.AppendRequest, context: Any) -> audit_pb2.AppendResponse:
+        return audit_pb2.AppendResponse(receipt=await self._sequencer.append(request.event))
+
+    async def GetCheckpoint(self, request: audit_pb2.GetCheckpointRequest, context: Any) -> audit_pb2.GetCheckpointResponse:
+        return audit_pb2.GetCheckpointResponse(checkpoint=self._sequencer.note, verifier_keys=[self._sequencer.verifier_key], lag=0)
+
+    async def GetInclusionProof(self, request: audit_pb2.GetInclusionProofRequest, context: Any) -> audit_pb2.GetInclusionProofResponse:
+        if not request.index < request.tree_size <= self._sequencer.size:
+            raise _not_found(f"there is no entry {request.index} in a tree of {request.tree_size}; the log has {self._sequencer.size} entries")
+        leaf = await self._store.leaf_hash(request.index)
+        proof = await inclusion_proof(request.index, request.tree_size, self._sequencer.tiles)
+        return audit_pb2.GetInclusionProofResponse(leaf_hash=leaf or b"", proof=proof)
+
+    async def GetConsistencyProof(self, request: audit_pb2.GetConsistencyProofRequest, context: Any) -> audit_pb2.GetConsistencyProofResponse:
+        if not request.old_size <= request.new_size <= self._sequencer.size:
+            raise _not_found(f"sizes must rise and not exceed the log's {self._sequencer.size} entries")
+        if request.old_size in (0, request.new_size):
+            return audit_pb2.GetConsistencyProofResponse()
+        proof = await consistency_proof(request.old_size, request.new_size, self._sequencer.tiles)
+        return audit_pb2.GetConsistencyProofResponse(proof=proof)
+
+    async def GetTile(self, request: audit_pb2.GetTileRequest, context: Any) -> audit_pb2.GetTileResponse:
+        try:
+            coord = parse_tile_path(request.path)
+            most = tile_width(self._sequencer.size, coord.level or 0, coord.index)
+            if coord.width > most:
+                raise _not_found(f"{request.path} is not in a log of {self._sequencer.size} entries")
+            if coord.level is None:
+                return audit_pb2.GetTileResponse(data=await entry_bundle(self._store, coord.index, coord.width))
+            return audit_pb2.GetTileResponse(data=await self._sequencer.tiles.read(coord.level, coord.index, coord.width))
+        except TileError as error:
+            raise _not_found(str(error)) from error
+
+    async def ExportLog(self, request: audit_pb2.ExportLogRequest, context: Any) -> AsyncIterator[audit_pb2.ExportLogResponse]:
+        async for path, data in export(self._store, self._sequencer.size, self._sequencer.note, self._sequencer.verifier_key):
+            for start in range(0, max(1, len(data)), _CHUNK):
+                yield audit_pb2.ExportLogResponse(path=path, data=data[start : start + _CHUNK])
+
+    async def SearchEvents(self, request: audit_pb2.SearchEventsRequest, context: Any) -> audit_pb2.SearchEventsResponse:
+        # Whose events: one's own agency's, as searcher or as owner of the data (1798.90.52).
+        wanted = [("agency", current().subject.agency_id), ("member", request.member_id), ("plate", request.plate),
+                  ("case", request.case_number), ("by", request.agency_id),
+                  ("action", str(request.action) if request.action else "")]  # fmt: skip
+        terms = [(kind, self._sealer.term(kind, value)) for kind, value in wanted if value]
+        size = min(request.page.size or _DEFAULT_PAGE, _MOST_PAGE)
+        start = request.window.start.ToDatetime(UTC) if request.window.HasField("start") else None
+        end = request.window.end.ToDatetime(UTC) if request.window.HasField("end") else None
+        rows = await self._store.search(terms, start, end, self._before(request.page.token), size + 1)
+        events = []
+        for index, entry, sealed, wrapped_key in rows[:size]:
+            item = audit_pb2.IndexedEvent(index=index)
+            try:
+                item.event.CopyFrom(self._sealer.open(entry, sealed, wrapped_key))
+            except SealedEntryError:
+                pass
+            except UnsealError:
+                _LOG.error("payload_altered", index=index)
+            events.append(item)
+        current().returned(str(item.index) for item in events)
+        token = self._token(rows[size - 1][0]) if len(rows) > size else ""
+        return audit_pb2.SearchEventsResponse(events=events, next_page_token=token)
+
+    async def CountEvents(self, request: audit_pb2.CountEventsRequest, context: Any) -> audit_pb2.CountEventsResponse:
+        since = self._clock.now() - timedelta(days=request.days)
+        answered, refused = await self._store.count(action_pb2.ACTION_SEARCH, _ANSWERS, since)
+        return audit_pb2.CountEventsResponse(searches=answered, refused=refused)
+
+    def _token(self, index: int) -> str:
+        mac = hmac.digest(self._page_key, str(index).encode(), "sha256")[:12].hex()
+        return f"{index}.{mac}"
+
+    def _before(self, token: str) -> int | None:
+        if not token:
+            return None
+        text, _, _ = token.partition(".")
+        if not text.isdigit() or len(text) > 18 or not hmac.compare_digest(self._token(int(text)).encode(), token.encode()):
+            raise PlatewardError(errors_pb2.ERROR_REASON_CURSOR_INVALID, "the page token is not one of this service's: start without one")
+        return int(text)
+
+
+def _not_found(message: str) -> PlatewardError:
+    return PlatewardError(errors_pb2.ERROR_REASON_NOT_FOUND, message)
