@@ -1,0 +1,155 @@
+"""Storing batches: once each, all or nothing, pictures first."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+
+from plateward.common.v1 import errors_pb2
+from servicekit.errors import PlatewardError
+from services.reads.crops import Crops
+from services.reads.partitions import Partitions
+from tests.unit.reads.builders import AGENCY, JPEG, NOW, accepted, new_read
+
+
+async def _count(pool) -> int:
+    async with pool.connection() as connection:
+        return (await (await connection.execute("SELECT count(*) AS n FROM reads")).fetchone())["n"]
+
+
+async def test_the_same_batch_twice_is_stored_once(pool, ingest) -> None:
+    batch = [accepted(new_read(at=NOW - timedelta(hours=n)), NOW) for n in range(30)]
+    first = await ingest.store(AGENCY, batch)
+    second = await ingest.store(AGENCY, batch)
+    assert (first.stored, first.duplicates, second.stored, second.duplicates) == (30, 0, 0, 30)
+    assert await _count(pool) == 30
+
+
+async def test_the_same_read_twice_in_a_batch_and_moved_a_little_is_one(pool, ingest) -> None:
+    first = new_read(at=NOW)
+    moved = new_read(at=NOW - timedelta(milliseconds=40), read_id=first.read.read_id.upper())
+    stored = await ingest.store(AGENCY, [accepted(first, NOW), accepted(moved, NOW)])
+    again = await ingest.store(AGENCY, [accepted(moved, NOW)])
+    assert (stored.stored, stored.duplicates, again.stored) == (1, 1, 0)
+
+
+async def test_the_same_batches_at_once_are_stored_once(pool, ingest) -> None:
+    batch = [accepted(new_read(at=NOW), NOW) for _ in range(50)]
+    ends = await asyncio.gather(*(ingest.store(AGENCY, batch) for _ in range(4)))
+    assert sum(end.stored for end in ends) == 50
+    assert await _count(pool) == 50
+
+
+async def test_the_same_id_of_another_agency_is_another_read(pool, ingest) -> None:
+    new = new_read(at=NOW)
+    for agency in (AGENCY, "galt-pd"):
+        assert (await ingest.store(agency, [accepted(new, NOW, agency=agency)])).stored == 1
+
+
+async def test_late_reads_get_the_partition_of_their_day(pool, ingest) -> None:
+    await ingest.store(AGENCY, [accepted(new_read(at=NOW - timedelta(days=n)), NOW) for n in (0, 3, 29)])
+    async with pool.connection() as connection:
+        found = await connection.execute(
+            "SELECT inhrelid::regclass::text AS name FROM pg_inherits WHERE inhparent = 'reads'::regclass ORDER BY 1"
+        )
+        names = [row["name"] for row in await found.fetchall()]
+    assert names == ["reads_20261025", "reads_20261120", "reads_20261123"]
+
+
+async def test_two_replicas_make_a_partition_at_once(pool) -> None:
+    async def make() -> None:
+        async with pool.connection() as connection:
+            await Partitions().ensure(connection, [NOW.date()])
+
+    await asyncio.gather(*(make() for _ in range(4)))
+
+
+async def test_a_dropped_partition_is_made_again(pool, ingest) -> None:
+    await ingest.store(AGENCY, [accepted(new_read(at=NOW), NOW)])
+    async with pool.connection() as connection:
+        await connection.execute("DROP TABLE reads_20261123")
+    assert (await ingest.store(AGENCY, [accepted(new_read(at=NOW), NOW)])).stored == 1
+
+
+@pytest.mark.req("R-REC-3")
+async def test_pictures_are_encrypted_bound_to_their_key_and_never_replaced(
+    ingest, crops, tmp_path: Path
+) -> None:
+    new = new_read(at=NOW, jpeg=JPEG)
+    read = accepted(new, NOW)
+    await ingest.store(AGENCY, [read])
+    key = read.row.plate_crop
+    assert await crops.get(key) == JPEG
+    files = [file for file in (tmp_path / "crops").rglob("*") if file.is_file()]
+    assert len(files) == 1
+    assert JPEG not in files[0].read_bytes()
+    await crops.put({key: JPEG + b" forged later"})
+    assert await crops.get(key) == JPEG
+    files[0].rename(files[0].with_name("moved-plate"))
+    with pytest.raises(PlatewardError, match="does not open"):
+        await crops.get(f"{key.rpartition('/')[0]}/moved-plate")
+    assert await crops.get(key) is None
+
+
+async def test_no_row_without_its_picture(pool, ingest, tmp_path: Path) -> None:
+    folder = tmp_path / "crops"
+    for child in folder.iterdir():
+        child.unlink()
+    folder.rmdir()
+    folder.write_bytes(b"no folder")
+    with pytest.raises(PlatewardError) as refused:
+        await ingest.store(AGENCY, [accepted(new_read(at=NOW, jpeg=JPEG), NOW)])
+    assert refused.value.reason == errors_pb2.ERROR_REASON_STORAGE_UNAVAILABLE
+    assert await _count(pool) == 0
+
+
+async def test_a_database_that_goes_away_leaves_nothing_half_stored(pool, ingest, crops, server_url) -> None:
+    class Cutting(Crops):
+        """Ends every connection to the database after the pictures are written."""
+
+        async def put(self, pictures) -> None:
+            await crops.put(pictures)
+            with psycopg.connect(server_url, autocommit=True) as connection:
+                connection.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
+                    (urlsplit(pool.conninfo).path.strip("/"),),
+                )
+
+    batch = [accepted(new_read(at=NOW, jpeg=JPEG), NOW) for _ in range(3)]
+    ingest._crops = Cutting(crops._store, crops._key)
+    with pytest.raises(psycopg.OperationalError):
+        await ingest.store(AGENCY, batch)
+    ingest._crops = crops
+    assert await _count(pool) == 0
+    assert (await ingest.store(AGENCY, batch)).stored == 3
+
+
+@pytest.mark.req("R-REC-2")
+async def test_no_column_can_carry_a_person(pool) -> None:
+    async with pool.connection() as connection:
+        found = await connection.execute(
+            "SELECT column_name AS name FROM information_schema.columns WHERE table_schema = 'public' "
+            "AND table_name <> 'schema_migrations'"
+        )
+        names = {row["name"] for row in await found.fetchall()}
+    words = {
+        "person",
+        "face",
+        "gender",
+        "race",
+        "ethnicity",
+        "driver",
+        "occupant",
+        "owner",
+        "age",
+        "sex",
+        "passenger",
+        "name_of",
+    }
+    assert not {name for name in names if words & set(name.split("_"))}
+    assert {"plate", "plate_reading", "vehicle_reading"} <= names
