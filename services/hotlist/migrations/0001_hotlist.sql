@@ -28,7 +28,7 @@ CREATE INDEX entries_list ON entries (agency_id, list_id, entry_id) WHERE remove
 
 -- Raised by every change of entries in the change's own transaction: the matcher compares it before each batch.
 CREATE TABLE entries_version (
-    only boolean PRIMARY KEY DEFAULT true CHECK (only),
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
     version bigint NOT NULL
 );
 INSERT INTO entries_version (version) VALUES (1);
