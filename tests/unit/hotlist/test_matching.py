@@ -1,0 +1,101 @@
+"""Which entries a read may stand for, and how far each may lead."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plateward.common.v1 import recognition_pb2
+from plateward.hotlist.v1 import hit_pb2
+from services.hotlist.matching import build, characters, matches
+from tests.unit.hotlist.builders import NOW, entry, read
+
+STOP, LEAD = hit_pb2.MAX_ACTION_STOP, hit_pb2.MAX_ACTION_LEAD
+
+
+def _match(entries, seen, min_weight: float = 0.01, now=NOW):
+    return matches(build(entries), seen, now, min_weight)
+
+
+@pytest.mark.req("R-HOT-1")
+def test_exact_before_lookalike_before_candidate() -> None:
+    wanted = [entry("BABC123"), entry("8ABC123"), entry("8ABC173")]
+    seen = read("8ABC123", confidences=[0.4] + [0.95] * 6, candidates={"8ABC173": 0.05})
+    assert [(m.entry.plate, m.kind) for m in _match(wanted, seen)] == [
+        ("8ABC123", "exact"),
+        ("BABC123", "lookalike"),
+        ("8ABC173", "candidate"),
+    ]
+
+
+@pytest.mark.req("R-HOT-1")
+def test_doubt_in_the_character_that_differs_weighs_a_lookalike() -> None:
+    doubtful, sure = (read("8ABC123", confidences=[c] + [0.99] * 6) for c in (0.4, 0.99))
+    [match] = _match([entry("BABC123")], doubtful)
+    assert match.weight == pytest.approx(0.8 * 0.6)
+    assert not _match([entry("BABC123")], sure, min_weight=0.05)
+    assert not _match([entry("XABC123")], doubtful, min_weight=0)
+
+
+@pytest.mark.req("R-HOT-1")
+@pytest.mark.parametrize(
+    ("wanted", "seen", "sure", "told"),
+    [
+        ("US-CA", "", 0.0, "issuing state not read"),
+        ("US-CA", "unknown", 0.0, "issuing state not read"),
+        ("US-CA", "US", 0.9, "only the country"),
+        ("US-CA", "US-NV", 0.9, "wrong state: read US-NV, entry US-CA"),
+        ("US-CA", "US-CA", 0.3, "confidence 0.30 only"),
+        ("", "US-CA", 0.9, "entry names no issuing state"),
+    ],
+)
+def test_without_the_same_known_state_a_hit_is_a_lead(wanted, seen, sure, told) -> None:
+    [match] = _match([entry(state=wanted)], read(state=seen, state_confidence=sure))
+    assert match.max_action == LEAD
+    assert told in match.demotions[0]
+
+
+def test_a_match_never_leads_further_than_its_entry() -> None:
+    [match] = _match([entry()], read())
+    assert (match.max_action, match.demotions) == (STOP, ())
+    [inform] = _match([entry(max_action=hit_pb2.MAX_ACTION_INFORM)], read(state="unknown"))
+    assert inform.max_action == hit_pb2.MAX_ACTION_INFORM
+    unset = entry()
+    unset.ClearField("max_action")
+    assert _match([unset], read())[0].max_action == hit_pb2.MAX_ACTION_INFORM
+
+
+def test_another_kind_of_vehicle_makes_a_lead() -> None:
+    [match] = _match([entry(vehicle_type=recognition_pb2.VEHICLE_TYPE_TRUCK)], read())
+    assert (match.max_action, match.demotions) == (LEAD, ("other vehicle: seen car, entry truck",))
+
+
+def test_only_entries_in_force_of_the_reads_own_agency_match() -> None:
+    waiting = entry()
+    waiting.approved_by = ""
+    assert not _match([waiting], read())
+    assert not _match([entry(days=1)], read(), now=NOW + timedelta(days=1))
+    assert not _match([entry()], read(agency="galt-pd"))
+    unreadable = read()
+    unreadable.plate.readable = False
+    assert not _match([entry()], unreadable)
+
+
+def test_each_character_is_explained() -> None:
+    told = characters(read("BABC123", confidences=[0.6] + [0.95] * 6), entry("8ABC123"))
+    assert (told[0].read, told[0].entry, told[0].match) == ("B", "8", hit_pb2.CHARACTER_MATCH_LOOKALIKE)
+    assert told[0].confidence == pytest.approx(0.6)
+    assert {c.match for c in told[1:]} == {hit_pb2.CHARACTER_MATCH_SAME}
+
+
+@given(st.text("0OQDB8S5", min_size=2, max_size=8), st.text("0OQDB8S5", min_size=2, max_size=8))
+def test_whatever_matches_is_the_text_or_looks_alike_and_carries_a_weight(wanted: str, seen: str) -> None:
+    found = _match([entry(wanted)], read(seen), min_weight=0)
+    for match in found:
+        assert 0 < match.weight <= 1
+        assert (match.kind == "exact") == (wanted == seen)
+        assert len(wanted) == len(seen)
+    assert found or wanted != seen
