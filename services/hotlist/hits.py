@@ -193,7 +193,7 @@ class Hits:
         row = await found.fetchone()
         if row is None:
             raise LookupError(hit_id)
-        return row
+        return dict(row)
 
 
 def hit_of(row: Mapping[str, Any]) -> hit_pb2.Hit:
