@@ -1,0 +1,1 @@
+"""Policy as code: decides every call, and keeps what policy is about."""

@@ -1,0 +1,55 @@
+"""Deciding: facts from the database, the engine's word, and the obligations that the stores apply."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from plateward.access.v1 import access_pb2
+from plateward.common.v1 import decision_pb2
+from servicekit.clock import Clock
+from servicekit.ids import new_id
+from services.access.engines import Engine
+from services.access.facts import rego_input
+from services.access.policy import PolicyBundle
+from services.access.store import Store
+
+
+class Core:
+    """Decides by one bundle on one engine. It is also the access service's own decider."""
+
+    def __init__(self, store: Store, engine: Engine, bundle: PolicyBundle, clock: Clock) -> None:
+        self._store = store
+        self._engine = engine
+        self._clock = clock
+        self.bundle = bundle
+
+    async def decide(self, request: access_pb2.DecideRequest) -> decision_pb2.Decision:
+        """Return the decision on a call.
+
+        Raises:
+            PlatewardError: DECISION_UNAVAILABLE: the engine has no answer.
+        """
+        now = self._clock.now()
+        subject = request.subject
+        facts = await self._store.facts(subject.agency_id, subject.member_id, request.owner_agency_ids, now)
+        result = await self._engine.evaluate(rego_input(request, facts, self.bundle.data["training"], now))
+        decision = decision_pb2.Decision(
+            effect=decision_pb2.EFFECT_ALLOW if result["effect"] == "allow" else decision_pb2.EFFECT_DENY,
+            rule=result["rule"],
+            message=result["message"][:1024],
+            grounds=list(dict.fromkeys(result["grounds"]))[:64],
+            policy_version=self.bundle.version,
+            decision_id=new_id(self._clock),
+            engine=self._engine.name,
+        )
+        if decision.effect == decision_pb2.EFFECT_ALLOW:
+            self._oblige(decision.obligations, result["obligations"])
+        return decision
+
+    def _oblige(self, obligations: decision_pb2.Obligations, wanted: dict[str, Any]) -> None:
+        obligations.agency_ids.extend(wanted["agency_ids"])
+        obligations.camera_ids.extend(wanted["camera_ids"])
+        obligations.masked_fields.extend(wanted["masked_fields"])
+        obligations.max_rows = int(wanted["max_rows"])
+        obligations.not_before.FromDatetime(self._clock.now() - timedelta(seconds=float(wanted["keep_seconds"])))

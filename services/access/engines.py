@@ -1,0 +1,136 @@
+"""The two engines that run the same Rego: the OPA server, and regopy in process. Both fail closed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+import aiohttp
+import regopy
+from opa_client import AsyncOpaClient
+from opa_client.errors import ConnectionsError, RegoParseError
+
+from plateward.common.v1 import errors_pb2
+from servicekit.errors import PlatewardError
+from services.access.policy import PolicyBundle
+
+_PACKAGE, _RULE = "plateward.main", "decision"
+_ENTRYPOINT = "plateward/main/decision"
+_EFFECTS = frozenset({"allow", "deny"})
+_OPA_TIMEOUT_S = 1.5
+
+
+class Engine(Protocol):
+    """Evaluates the bundle's decision."""
+
+    name: str
+
+    async def load(self, bundle: PolicyBundle) -> None:
+        """Make a bundle the one that decides."""
+        ...
+
+    async def evaluate(self, facts: dict[str, Any]) -> dict[str, Any]:
+        """Return the decision object; raise PlatewardError(DECISION_UNAVAILABLE) when there is none."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of what is held."""
+        ...
+
+
+def unavailable() -> PlatewardError:
+    """Return the refusal that stands for an engine without an answer."""
+    return PlatewardError(
+        errors_pb2.ERROR_REASON_DECISION_UNAVAILABLE, "the policy engine did not decide, and nothing is allowed without a decision: try again shortly", retry_after=1.0
+    )
+
+
+def checked(result: object) -> dict[str, Any]:
+    """Return a result when it has the shape of a decision; anything else is no decision.
+
+    Raises:
+        PlatewardError: DECISION_UNAVAILABLE.
+    """
+    if isinstance(result, dict) and result.get("effect") in _EFFECTS and isinstance(result.get("rule"), str) and result["rule"]:
+        return result
+    raise unavailable()
+
+
+class RegopyEngine:
+    """Runs Rego in process, in one thread: an interpreter is not to be shared between threads."""
+
+    name = "regopy"
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rego")
+        self._local = threading.local()
+
+    async def load(self, bundle: PolicyBundle) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._load, bundle)
+
+    def _load(self, bundle: PolicyBundle) -> None:
+        interpreter = regopy.Interpreter()
+        for name, text in bundle.rules.items():
+            interpreter.add_module(name, text)
+        interpreter.add_data({"policy": bundle.data})
+        # Compiled once: evaluating a query from its text is ten times slower.
+        self._local.compiled = (interpreter, interpreter.build(None, [_ENTRYPOINT]))
+
+    async def evaluate(self, facts: dict[str, Any]) -> dict[str, Any]:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._evaluate, facts)
+
+    def _evaluate(self, facts: dict[str, Any]) -> dict[str, Any]:
+        interpreter, compiled = self._local.compiled
+        try:
+            interpreter.set_input(facts)
+            output = json.loads(str(interpreter.query_bundle_entrypoint(compiled, _ENTRYPOINT)))
+            return checked(output["expressions"][0])
+        except (regopy.RegoError, ValueError, KeyError, IndexError, TypeError) as error:
+            raise unavailable() from error
+
+    async def close(self) -> None:
+        self._thread.shutdown(wait=False)
+
+
+class OpaEngine:
+    """Asks an OPA server. The bundle is put there at the start, and again when the server has lost it."""
+
+    name = "opa"
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self._client = AsyncOpaClient(
+            host=parts.hostname or "127.0.0.1", port=parts.port or 8181, ssl=parts.scheme == "https", retries=1, timeout=_OPA_TIMEOUT_S
+        )
+        self._bundle: PolicyBundle | None = None
+        self._opened = False
+
+    async def load(self, bundle: PolicyBundle) -> None:
+        if not self._opened:
+            await self._client.__aenter__()  # noqa: PLC2801 - it lives longer than a block
+            self._opened = True
+        self._bundle = bundle
+        await self._client.wait_for_ready(timeout=20)
+        await self._put(bundle)
+
+    async def _put(self, bundle: PolicyBundle) -> None:
+        await self._client.update_or_create_data(bundle.data, "policy")
+        for name, text in bundle.rules.items():
+            await self._client.update_policy_from_string(text, f"plateward/{name.removesuffix('.rego')}", rego_compat=False)
+
+    async def evaluate(self, facts: dict[str, Any]) -> dict[str, Any]:
+        try:
+            answer = await self._client.query_rule(facts, _PACKAGE, _RULE)
+            if "result" not in answer and self._bundle is not None:
+                await self._put(self._bundle)
+                answer = await self._client.query_rule(facts, _PACKAGE, _RULE)
+        except (aiohttp.ClientError, ConnectionsError, RegoParseError, TimeoutError, OSError, ValueError) as error:
+            raise unavailable() from error
+        return checked(answer.get("result"))
+
+    async def close(self) -> None:
+        await self._client.close_connection()

@@ -1,0 +1,120 @@
+"""The only SQL of ``access``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg.rows import DictRow
+
+from servicekit.database import Pool
+
+ACTIVE_ACCOUNT = "ACCOUNT_STATE_ACTIVE"
+ACTIVE_AGREEMENT = "AGREEMENT_STATE_ACTIVE"
+_MEMBER = "agency_id, member_id, name, job_title, roles, state, training, training_expires_at, federal_task_force"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the database knows about the subject of a call and the owners it asks for, at one moment."""
+
+    agency_kind: str | None
+    member: DictRow | None
+    agreements: list[DictRow]
+
+
+class Store:
+    """Agencies, members, agreements."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def facts(self, agency_id: str, member_id: str, owners: Sequence[str], now: datetime) -> Facts:
+        """Return the facts for a decision, read fresh: a revocation holds from the next call on."""
+        async with self._pool.connection() as connection, connection.pipeline():
+            agency = await connection.execute("SELECT kind FROM agencies WHERE agency_id = %s", (agency_id,))
+            member = await connection.execute(
+                f"SELECT {_MEMBER} FROM members WHERE agency_id = %s AND member_id = %s", (agency_id, member_id)
+            )
+            agreements = await connection.execute(
+                "SELECT owner_agency_id, camera_ids, offences, window_s FROM agreements "
+                "WHERE partner_agency_id = %s AND owner_agency_id = ANY(%s) AND state = %s AND expires_at > %s",
+                (agency_id, list(owners), ACTIVE_AGREEMENT, now),
+            )
+            kind = await agency.fetchone()
+            return Facts(kind["kind"] if kind else None, await member.fetchone(), await agreements.fetchall())
+
+    async def is_empty(self) -> bool:
+        """Return whether no agency is registered yet."""
+        return await self._one("SELECT 1 AS found FROM agencies LIMIT 1", ()) is None
+
+    async def put_agency(self, agency_id: str, name: str, kind: str, state: str) -> None:
+        """Register an agency or change it."""
+        await self._run(
+            "INSERT INTO agencies (agency_id, name, kind, state) VALUES (%s, %s, %s, %s) "
+            "ON CONFLICT (agency_id) DO UPDATE SET name = excluded.name, kind = excluded.kind, state = excluded.state",
+            (agency_id, name, kind, state),
+        )
+
+    async def member(self, agency_id: str, member_id: str) -> DictRow | None:
+        """Return a member, or None."""
+        return await self._one(f"SELECT {_MEMBER} FROM members WHERE agency_id = %s AND member_id = %s", (agency_id, member_id))
+
+    async def members(self, agency_id: str, after: str, limit: int) -> list[DictRow]:
+        """Return members of an agency in order of their IDs."""
+        return await self._all(
+            f"SELECT {_MEMBER} FROM members WHERE agency_id = %s AND member_id > %s ORDER BY member_id LIMIT %s", (agency_id, after, limit)
+        )
+
+    async def put_member(self, member: dict[str, Any]) -> None:
+        """Add a member, or change name, job title, roles, state and task force; training is recorded apart."""
+        await self._run(
+            "INSERT INTO members (agency_id, member_id, name, job_title, roles, state, federal_task_force) "
+            "VALUES (%(agency_id)s, %(member_id)s, %(name)s, %(job_title)s, %(roles)s, %(state)s, %(federal_task_force)s) "
+            "ON CONFLICT (agency_id, member_id) DO UPDATE SET name = excluded.name, job_title = excluded.job_title, "
+            "roles = excluded.roles, state = excluded.state, federal_task_force = excluded.federal_task_force",
+            member,
+        )
+
+    async def record_training(self, agency_id: str, member_id: str, training: str, expires_at: datetime) -> bool:
+        """Record a training; return whether there is such a member."""
+        row = await self._one(
+            "UPDATE members SET training = %s, training_expires_at = %s WHERE agency_id = %s AND member_id = %s RETURNING 1 AS done",
+            (training, expires_at, agency_id, member_id),
+        )
+        return row is not None
+
+    async def put_agreement(self, agreement: dict[str, Any]) -> None:
+        """Store an agreement."""
+        await self._run(
+            "INSERT INTO agreements (agreement_id, owner_agency_id, partner_agency_id, camera_ids, offences, window_s, expires_at, state, justification, decided_by) "
+            "VALUES (%(agreement_id)s, %(owner)s, %(partner)s, %(camera_ids)s, %(offences)s, %(window_s)s, %(expires_at)s, %(state)s, %(justification)s, %(decided_by)s)",
+            agreement,
+        )
+
+    async def agreements(self, agency_id: str, limit: int) -> list[DictRow]:
+        """Return an agency's agreements, as owner and as partner, newest first."""
+        return await self._all(
+            "SELECT * FROM agreements WHERE owner_agency_id = %s OR partner_agency_id = %s ORDER BY created_at DESC LIMIT %s", (agency_id, agency_id, limit)
+        )
+
+    async def revoke_agreement(self, agreement_id: str, owner: str) -> DictRow | None:
+        """End an active agreement of an owner; return it, or None."""
+        return await self._one(
+            "UPDATE agreements SET state = 'AGREEMENT_STATE_REVOKED' WHERE agreement_id = %s AND owner_agency_id = %s AND state = %s RETURNING *",
+            (agreement_id, owner, ACTIVE_AGREEMENT),
+        )
+
+    async def _one(self, query: str, values: Any) -> DictRow | None:
+        async with self._pool.connection() as connection:
+            return await (await connection.execute(query, values)).fetchone()
+
+    async def _all(self, query: str, values: Any) -> list[DictRow]:
+        async with self._pool.connection() as connection:
+            return await (await connection.execute(query, values)).fetchall()
+
+    async def _run(self, query: str, values: Any) -> None:
+        async with self._pool.connection() as connection:
+            await connection.execute(query, values)

@@ -1,0 +1,73 @@
+"""Puts ``access`` together: the only place that constructs things."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import structlog
+
+from plateward.access.v1 import access_pb2
+from plateward.audit.v1 import event_pb2
+from plateward.common.v1 import action_pb2
+from servicekit.database import migrate, open_pool
+from servicekit.interceptors.audit import SOFTWARE
+from servicekit.kit import Kit
+from servicekit.server import Service, Wired
+from services.access.decide import Core
+from services.access.engines import Engine, OpaEngine, RegopyEngine
+from services.access.policy import PolicyBundle, load_bundle, sample_document
+from services.access.rpc import AccessServicer
+from services.access.seed import seed
+from services.access.settings import AccessSettings
+from services.access.store import Store
+
+_LOG = structlog.get_logger(__name__)
+_DEFAULT_SAMPLE = "elk-grove-pd"
+
+
+def _document(settings: AccessSettings) -> str:
+    if settings.policy_document:
+        return Path(settings.policy_document).read_text(encoding="utf-8")
+    return sample_document(settings.seed or _DEFAULT_SAMPLE)
+
+
+def _activated(kit: Kit, bundle: PolicyBundle, members: int) -> event_pb2.AuditEvent:
+    """Return the event that says which policy decides from now on."""
+    event = event_pb2.AuditEvent(
+        event_id=kit.new_id(), phase=event_pb2.PHASE_CHANGE, service="access", action=action_pb2.ACTION_MANAGE_POLICY, software=SOFTWARE,
+        owner_agency_id=bundle.document["agency"], outcome=event_pb2.Outcome(status="OK"),
+        change=event_pb2.Change(kind="policy", target=bundle.version, summary=f"policy in force; {members} members entered from the sample"),
+    )  # fmt: skip
+    event.occurred_at.FromDatetime(kit.clock.now())
+    return event
+
+
+@asynccontextmanager
+async def wire(settings: AccessSettings, kit: Kit) -> AsyncIterator[Wired]:
+    """Open the database, load the policy into the engine, record which one decides."""
+    bundle = load_bundle(_document(settings))
+    engine: Engine = OpaEngine(settings.opa_url) if settings.opa_url else RegopyEngine()
+    pool = await open_pool(settings)
+    try:
+        await migrate(pool, "services.access")
+        store = Store(pool)
+        core = Core(store, engine, bundle, kit.clock)
+        members = await seed(store, bundle, settings.seed, kit.clock) if settings.seed else 0
+        audit = kit.remote_audit()
+
+        async def on_ready() -> None:
+            await engine.load(bundle)
+            await audit.append(_activated(kit, bundle, members))
+            _LOG.info("policy_in_force", version=bundle.version, engine=engine.name)
+
+        yield Wired(servicer=AccessServicer(core, store, kit.clock), audit=audit, decider=core, on_ready=on_ready)
+    finally:
+        await engine.close()
+        await pool.close()
+
+
+SERVICE = Service(
+    name="access", descriptor=access_pb2.DESCRIPTOR.services_by_name["AccessService"], settings=AccessSettings, wire=wire
+)
