@@ -20,7 +20,7 @@ VEHICLE_CLASSES = ("car", "truck", "bus", "motorcycle")
 CORNER_SCALE = 4.0  # of the network's corner outputs; equals `training.models.CORNER_SCALE`
 LOG_LIMITS = (-4.0, 5.0)
 MOST_CELLS = 300
-PLATE_OVERLAP, VEHICLE_OVERLAP = 0.3, 0.5
+PLATE_OVERLAP, VEHICLE_OVERLAP, VEHICLE_PART = 0.3, 0.45, 0.8
 PADDING_GREY = 114
 LOOKS = (1, 2)  # divisors of the input size
 
@@ -74,16 +74,28 @@ def overlaps(box: Float, others: Float) -> Float:
     return result
 
 
-def suppress(boxes: Float, scores: Float, limit: float) -> list[int]:
-    """Non-maximum suppression; returns the indices kept, best first."""
+def suppress(boxes: Float, scores: Float, limit: float, *, part: float = 1.0) -> list[int]:
+    """Non-maximum suppression; returns the indices kept, best first.
+
+    Args:
+        boxes: (n, 4) x1, y1, x2, y2.
+        scores: (n,).
+        limit: greatest intersection over union with a better box.
+        part: greatest share of a box inside a better one, or of a better one inside it: a door is no second car.
+    """
     order = list(np.argsort(-scores))
+    areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
     kept: list[int] = []
     while order:
         best = int(order.pop(0))
         kept.append(best)
         if order:
             shared = overlaps(boxes[best], boxes[order])
-            order = [i for i, share in zip(order, shared, strict=True) if share <= limit]
+            # From intersection over union back to the intersection, relative to the smaller box.
+            inside = (
+                shared / (1 + shared) * (areas[best] + areas[order]) / np.minimum(areas[best], areas[order])
+            )
+            order = [i for i, s, p in zip(order, shared, inside, strict=True) if s <= limit and p <= part]
     return kept
 
 
@@ -157,7 +169,7 @@ def _plates(boxes: Float, corners: Float, scores: Float, limits: Float) -> list[
 
 def _vehicles(boxes: Float, kinds: Float, scores: Float, limits: Float) -> list[VehicleBox]:
     found = []
-    for i in suppress(boxes, scores, VEHICLE_OVERLAP):
+    for i in suppress(boxes, scores, VEHICLE_OVERLAP, part=VEHICLE_PART):
         kind = int(kinds[i].argmax())
         box = np.clip(boxes[i], 0, limits)
         found.append(VehicleBox(box, VEHICLE_CLASSES[kind], float(kinds[i, kind]), float(scores[i])))

@@ -59,6 +59,13 @@ def test_of_overlapping_boxes_the_best_stays():
     assert detect.suppress(boxes, np.array([0.5, 0.9, 0.4], np.float32), 0.3) == [1, 2]
 
 
+def test_a_part_of_a_better_box_goes_where_asked():
+    boxes = np.array([[0, 0, 100, 100], [10, 10, 40, 40], [90, 90, 140, 140]], np.float32)
+    scores = np.array([0.9, 0.8, 0.7], np.float32)
+    assert detect.suppress(boxes, scores, 0.5) == [0, 1, 2]
+    assert detect.suppress(boxes, scores, 0.5, part=0.8) == [0, 2]
+
+
 def test_a_turned_plate_is_straightened():
     front = np.full((64, 160), 230, np.uint8)
     cv2.putText(front, "HELLO", (14, 46), cv2.FONT_HERSHEY_SIMPLEX, 1.4, 20, 4)
