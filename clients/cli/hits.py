@@ -111,6 +111,7 @@ def show(hit_id: HitId, member: Member = _OFFICER, connect: Connect = _HERE) -> 
         for hit in answer.hits:
             if hit.hit_id == hit_id:
                 Console().print(panel(hit))
+                keep_receipt(Connection.load(connect).receipts_dir, answer.receipt)
                 return
         if not answer.next_page_token:
             Console(stderr=True).print("There is no such hit that you may see: see `plateward hits list`.")
@@ -215,8 +216,8 @@ def watch(
 
 def panel(hit: hit_pb2.Hit) -> Panel:
     """Return a hit as a person must see it: unverified first, then what differs, then what was done."""
-    body = Text.assemble(_standing(hit), "  ", f"matched {hit.match_kind}, may lead to ", (
-        _word(hit_pb2.MaxAction.Name(hit.max_action)), "bold"), " at most\n")  # fmt: skip
+    body = Text.assemble(_standing(hit), "  ", f"match: {hit.match_kind}, at most: ", (
+        _word(hit_pb2.MaxAction.Name(hit.max_action)), "bold"), "\n")  # fmt: skip
     for demotion in hit.demotions:
         body.append(f"  {demotion}\n", "yellow")
     for label, side in (("read  ", "read"), ("entry ", "entry")):

@@ -78,7 +78,7 @@ denies contains {
 denies contains {
 	"priority": "21",
 	"rule": "agency.purpose-listed",
-	"message": sprintf("%q is no purpose of the published policy; it has: %s", [input.purpose.offence, concat(", ", sort(object.keys(data.policy.offences)))]),
+	"message": sprintf("\"%s\" is no purpose of the published policy; it has: %s", [input.purpose.offence, concat(", ", sort(object.keys(data.policy.offences)))]),
 } if {
 	judged
 	input.purpose.given

@@ -1,0 +1,147 @@
+"""``plateward audit``: export the log, verify it offline, search it.
+
+Verification needs no service and no network: the exported files, the receipts and the log's public key are enough.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import grpc
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from clients.cli.audit_verify import Verdict, verify_export
+from clients.connection import Connection
+from plateward.audit.v1 import audit_pb2, audit_pb2_grpc, event_pb2
+from plateward.common.v1 import action_pb2, types_pb2
+from servicekit.channels import bearer
+from servicekit.errors import parse_rpc_error
+
+app = typer.Typer(no_args_is_help=True, help="Check the audit log: export it, verify it offline, search it.")
+Connect = Annotated[Path, typer.Option("--connect", help="Folder of the stack (stack.json).")]
+DEFAULT = Path(".plateward")
+
+
+@app.command()
+def export(
+    target: Annotated[Path, typer.Argument(help="Folder for the export; files of an earlier export are replaced.")],
+    connect: Connect = DEFAULT,
+) -> None:
+    """Copy the whole public log: entries, tiles, signed checkpoint. It reveals no payload."""
+    count = asyncio.run(_export(Connection.load(connect), target))
+    print(f"exported {count} files to {target}")
+
+
+async def _export(connection: Connection, target: Path) -> int:
+    for old in sorted(target.rglob("*"), reverse=True) if (target / "checkpoint").exists() else ():
+        old.unlink() if old.is_file() else old.rmdir()
+    files: set[str] = set()
+    async with connection.channel("audit", "portal") as channel:
+        async for part in audit_pb2_grpc.AuditServiceStub(channel).ExportLog(audit_pb2.ExportLogRequest()):
+            path = target / part.path
+            if not path.resolve().is_relative_to(target.resolve()):
+                raise SystemExit(f"the service sent a path outside of the export: {part.path}")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("ab" if part.path in files else "wb") as file:
+                file.write(part.data)
+            files.add(part.path)
+    return len(files)
+
+
+@app.command()
+def verify(
+    export_dir: Annotated[Path, typer.Option("--export", help="Folder of an export.", exists=True, file_okay=False)],
+    receipts: Annotated[list[Path] | None, typer.Option("--receipts", help="A receipt (JSON) or a folder of them; may be repeated.")] = None,
+    vkey: Annotated[
+        str, typer.Option("--vkey", help="The log's public key, or a file with it. Without it the export's own is used, and that is said.")
+    ] = "",
+    state: Annotated[
+        Path | None, typer.Option("--state", help="File that keeps the last checkpoint seen; the log must be consistent with it.")
+    ] = None,
+) -> None:
+    """Verify offline: signature, every entry, every tile, receipts, and consistency with what was seen before.
+
+    Ends with 1 when anything is wrong, and names where.
+    """
+    verdict = verify_export(export_dir, receipts or [], vkey, state)
+    _show(verdict)
+    sys.exit(0 if verdict.ok else 1)
+
+
+def _show(verdict: Verdict) -> None:
+    console = Console(highlight=False)
+    table = Table("checked", "result", title="Audit log, verified offline", title_justify="left")
+    for check in verdict.checks:
+        table.add_row(check.what, f"[green]{check.result}[/]" if check.ok else f"[bold red]{check.result}[/]")
+    console.print(table)
+    for note in verdict.notes:
+        console.print(f"[yellow]note:[/] {note}")
+    console.print("[bold green]VERIFIED[/]" if verdict.ok else "[bold red]NOT VERIFIED[/]: the log was altered, or is not whole")
+
+
+@app.command()
+def checkpoint(connect: Connect = DEFAULT) -> None:
+    """Print the latest signed checkpoint."""
+
+    async def fetch() -> str:
+        async with Connection.load(connect).channel("audit", "portal") as channel:
+            return (await audit_pb2_grpc.AuditServiceStub(channel).GetCheckpoint(audit_pb2.GetCheckpointRequest())).checkpoint
+
+    sys.stdout.write(asyncio.run(fetch()))
+
+
+@app.command()
+def search(
+    member: Annotated[str, typer.Option(help="Only looks by this member.")] = "",
+    plate: Annotated[str, typer.Option(help="Only looks that used this plate.")] = "",
+    case: Annotated[str, typer.Option(help="Only looks for this case.")] = "",
+    days: Annotated[int, typer.Option(help="How many days back.", min=1)] = 30,
+    auditor: Annotated[str, typer.Option("--as", help="Member who asks; needs the auditor's role.")] = "m-2001",
+    connect: Connect = DEFAULT,
+) -> None:
+    """Search the log of one's agency. The search is itself recorded."""
+    connection = Connection.load(connect)
+    request = audit_pb2.SearchEventsRequest(member_id=member, plate=plate, case_number=case, page=types_pb2.PageRequest(size=200))
+    now = datetime.now(UTC)
+    request.window.start.FromDatetime(now - timedelta(days=days))
+    request.window.end.FromDatetime(now + timedelta(minutes=1))
+
+    async def fetch() -> audit_pb2.SearchEventsResponse:
+        async with connection.channel("audit", "portal") as channel:
+            stub = audit_pb2_grpc.AuditServiceStub(channel)
+            return await stub.SearchEvents(request, metadata=bearer(connection.token(auditor)))
+
+    try:
+        answer = asyncio.run(fetch())
+    except grpc.aio.AioRpcError as error:
+        fault = parse_rpc_error(error)
+        print(f"refused: {fault.metadata.get('rule', '') if fault else error.code().name}: {fault or error.details()}", file=sys.stderr)
+        sys.exit(1)
+    table = Table("#", "when", "who", "organisation", "what", "with", "why", "decided", "result")
+    for item in answer.events:
+        table.add_row(*_event_row(item))
+    Console(highlight=False).print(table)
+
+
+def _event_row(item: audit_pb2.IndexedEvent) -> tuple[str, ...]:
+    e = item.event
+    if not item.HasField("event"):
+        return (str(item.index), "", "", "", "sealed by order", "", "", "", "")
+    phase = event_pb2.Phase.Name(e.phase).removeprefix("PHASE_").lower()
+    return (
+        str(item.index),
+        e.occurred_at.ToDatetime(UTC).strftime("%Y-%m-%d %H:%M:%S"),
+        e.subject.member_name or e.subject.workload.rpartition("/")[2] or e.service,
+        e.subject.agency_id,
+        f"{action_pb2.Action.Name(e.action).removeprefix('ACTION_').lower()} ({phase})",
+        ", ".join(f"{q.name}={q.value}" for q in e.query if q.name == "plate"),
+        f"{e.purpose.offence} {e.purpose.case_number}".strip(),
+        e.decision.rule,
+        f"{e.outcome.status} {e.outcome.result_count or ''} {e.outcome.reason.removeprefix('ERROR_REASON_')}".strip(),
+    )

@@ -1,0 +1,41 @@
+"""Both engines with the shipped bundle: the OPA server as a real process, and regopy."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from clients.devkit.opa import find_opa
+from services.access.policy import PolicyBundle, load_bundle, sample_document
+
+
+@pytest.fixture(scope="session")
+def bundle() -> PolicyBundle:
+    return load_bundle(sample_document("elk-grove-pd"))
+
+
+@pytest.fixture(scope="session")
+def opa_binary() -> str:
+    found = find_opa()
+    if found is None:
+        if os.environ.get("CI"):
+            pytest.fail("OPA is missing: `make opa` installs it; in CI the conformance suite must not be skipped")
+        pytest.skip("OPA is missing: `make opa` installs it")
+    return str(found)
+
+
+@pytest.fixture(scope="session")
+def opa_url(opa_binary: str) -> Iterator[str]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    process = subprocess.Popen([opa_binary, "run", "--server", "--addr", address, "--log-level", "error"], stderr=subprocess.DEVNULL)
+    try:
+        yield f"http://{address}"
+    finally:
+        process.kill()
+        process.wait()
