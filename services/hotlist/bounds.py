@@ -38,5 +38,14 @@ def bounds(decision: decision_pb2.Decision | None, now: datetime) -> tuple[str, 
 
 
 def instant(stamp: Timestamp) -> datetime:
-    """Return a timestamp as an aware instant."""
-    return stamp.ToDatetime(UTC)
+    """Return a timestamp as an aware instant.
+
+    Raises:
+        PlatewardError: INVALID_ARGUMENT for what no calendar has.
+    """
+    try:
+        return stamp.ToDatetime(UTC)
+    except ValueError as error:
+        raise PlatewardError(
+            errors_pb2.ERROR_REASON_INVALID_ARGUMENT, "A time is out of range: give years 1 to 9999."
+        ) from error

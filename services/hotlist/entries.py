@@ -12,7 +12,7 @@ Rules
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -24,6 +24,7 @@ from plateward.hotlist.v1 import hit_pb2
 from servicekit.clock import Clock
 from servicekit.database import Pool
 from servicekit.errors import PlatewardError
+from services.hotlist.bounds import instant
 
 OWN_LIST = "local"
 _INSERT = """
@@ -65,7 +66,7 @@ class Entries:
             raise _invalid(
                 f"Entries are made on the agency's own list ({OWN_LIST!r}); other lists are imported."
             )
-        expires_at = made.expires_at.ToDatetime(UTC)
+        expires_at = instant(made.expires_at)
         if not now < expires_at <= now + timedelta(days=self._max_days):
             raise _invalid(
                 f"expires_at must be ahead and at most {self._max_days} days: enter it again when it is still wanted."

@@ -71,6 +71,10 @@ def check(
     for picture in (new.plate_jpeg, new.vehicle_jpeg):
         if picture and not picture.startswith(_JPEG):
             raise RejectedError(errors_pb2.ERROR_REASON_IMAGE_INVALID, "a crop is no JPEG: send JPEG or none")
+    if "\0" in read.model_version:
+        raise RejectedError(
+            errors_pb2.ERROR_REASON_INVALID_ARGUMENT, "model_version holds a NUL character: leave it out"
+        )
     plate = _plate(read)
     read_id = UUID(read.read_id)
     return Accepted(
@@ -115,7 +119,12 @@ def _camera(read: read_pb2.Read, cameras: Mapping[str, Camera]) -> Camera:
 
 
 def _seen_at(read: read_pb2.Read, keep: timedelta, now: datetime) -> datetime:
-    seen_at = read.seen_at.ToDatetime(UTC)
+    try:
+        seen_at = read.seen_at.ToDatetime(UTC)
+    except ValueError as error:
+        raise RejectedError(
+            errors_pb2.ERROR_REASON_TIME_OUT_OF_RANGE, "seen_at is no time: set the gateway's clock"
+        ) from error
     if seen_at > now + MAX_AHEAD:
         raise RejectedError(
             errors_pb2.ERROR_REASON_TIME_OUT_OF_RANGE,

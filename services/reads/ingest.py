@@ -69,16 +69,18 @@ class Ingest:
         """
         if not reads:
             return Stored(0, 0)
+        first_of: dict[UUID, Accepted] = {}
+        for read in reads:
+            first_of.setdefault(read.row.read_id, read)
         async with self._pool.connection() as connection:
-            first_of: dict[UUID, Accepted] = {}
-            for read in reads:
-                first_of.setdefault(read.row.read_id, read)
             known = await self._known(connection, agency_id, first_of)
-            fresh = [read for read_id, read in first_of.items() if read_id not in known]
-            # Pictures may take a while: no transaction stays open meanwhile.
-            await connection.commit()
-            await self._crops.put(_pictures(fresh))
-            stored = await self._insert(connection, fresh) if fresh else 0
+        fresh = [read for read_id, read in first_of.items() if read_id not in known]
+        if not fresh:
+            return Stored(0, len(reads))
+        # A slow blob store holds no connection: searches need them.
+        await self._crops.put(_pictures(fresh))
+        async with self._pool.connection() as connection:
+            stored = await self._insert(connection, fresh)
         return Stored(stored, len(reads) - stored)
 
     @staticmethod

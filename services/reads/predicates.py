@@ -17,7 +17,8 @@ from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from plateward.common.v1 import decision_pb2, types_pb2
+from plateward.common.v1 import decision_pb2, errors_pb2, types_pb2
+from servicekit.errors import PlatewardError
 
 _EARTH_M = 6_371_008.8
 _METRES_PER_DEGREE = 111_000.0
@@ -78,8 +79,17 @@ def inside(where: Where, area: types_pb2.Area) -> None:
 
 
 def instant(stamp: Timestamp) -> datetime:
-    """Return a timestamp as an aware instant."""
-    return stamp.ToDatetime(UTC)
+    """Return a timestamp as an aware instant.
+
+    Raises:
+        PlatewardError: INVALID_ARGUMENT for what no calendar has.
+    """
+    try:
+        return stamp.ToDatetime(UTC)
+    except ValueError as error:
+        raise PlatewardError(
+            errors_pb2.ERROR_REASON_INVALID_ARGUMENT, "A time is out of range: give years 1 to 9999."
+        ) from error
 
 
 def _ring(corners: Sequence[types_pb2.Place]) -> str:

@@ -40,6 +40,15 @@ def test_what_retention_hides_at_once_is_not_stored() -> None:
     assert _reason(new_read(at=NOW - KEEP)) == _TIME
 
 
+def test_what_is_no_time_or_no_text_is_refused_alone() -> None:
+    new = new_read(at=NOW)
+    new.read.seen_at.seconds = 2**62
+    assert _reason(new) == _TIME
+    new = new_read(at=NOW)
+    new.read.model_version = "1\0"
+    assert _reason(new) == errors_pb2.ERROR_REASON_INVALID_ARGUMENT
+
+
 def test_a_camera_must_be_registered_and_active() -> None:
     assert _reason(new_read(at=NOW, camera="cam-9")) == errors_pb2.ERROR_REASON_CAMERA_UNKNOWN
     assert _reason(new_read(at=NOW, camera="cam-off")) == errors_pb2.ERROR_REASON_CAMERA_UNKNOWN

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 
 from plateward.common.v1 import errors_pb2
 from servicekit.errors import PlatewardError
-from services.reads.crops import Crops
+from services.reads.ingest import Ingest
 from services.reads.partitions import Partitions
 from tests.unit.reads.builders import AGENCY, JPEG, NOW, accepted, new_read
 
@@ -108,25 +107,20 @@ async def test_no_row_without_its_picture(pool, ingest, tmp_path: Path) -> None:
     assert await _count(pool) == 0
 
 
-async def test_a_database_that_goes_away_leaves_nothing_half_stored(pool, ingest, crops, server_url) -> None:
-    class Cutting(Crops):
-        """Ends every connection to the database after the pictures are written."""
+async def test_a_database_that_goes_away_leaves_nothing_half_stored(pool, crops, server_url) -> None:
+    class Cutting(Partitions):
+        """Ends the connection between the pictures and the rows."""
 
-        async def put(self, pictures) -> None:
-            await crops.put(pictures)
-            with psycopg.connect(server_url, autocommit=True) as connection:
-                connection.execute(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
-                    (urlsplit(pool.conninfo).path.strip("/"),),
-                )
+        async def ensure(self, connection, days) -> None:
+            await super().ensure(connection, days)
+            with psycopg.connect(server_url, autocommit=True) as other:
+                other.execute("SELECT pg_terminate_backend(%s)", (connection.info.backend_pid,))
 
     batch = [accepted(new_read(at=NOW, jpeg=JPEG), NOW) for _ in range(3)]
-    ingest._crops = Cutting(crops._store, crops._key)
     with pytest.raises(psycopg.OperationalError):
-        await ingest.store(AGENCY, batch)
-    ingest._crops = crops
+        await Ingest(pool, Cutting(), crops).store(AGENCY, batch)
     assert await _count(pool) == 0
-    assert (await ingest.store(AGENCY, batch)).stored == 3
+    assert (await Ingest(pool, Partitions(), crops).store(AGENCY, batch)).stored == 3
 
 
 @pytest.mark.req("R-REC-2")

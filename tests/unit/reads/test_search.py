@@ -111,6 +111,14 @@ async def test_a_search_names_something(search) -> None:
         await plates(search, ask("8*"))
 
 
+async def test_a_window_that_no_calendar_has_is_refused(search) -> None:
+    request = ask("8ABC123")
+    request.window.end.seconds = 2**62
+    with pytest.raises(PlatewardError) as refused:
+        await plates(search, request)
+    assert refused.value.reason == errors_pb2.ERROR_REASON_INVALID_ARGUMENT
+
+
 @pytest.mark.req("R-RET-1")
 async def test_an_expired_read_is_never_returned(search, store, clock) -> None:
     await store(new_read("8ABC123", at=NOW), keep=timedelta(minutes=3))
