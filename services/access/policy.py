@@ -82,6 +82,7 @@ def _data(document: dict[str, Any]) -> dict[str, Any]:
     return {
         "packs": dict.fromkeys(document["packs"], True),
         "offences": {code: {"needs_case": offence["needs_case"]} for code, offence in purposes["offences"].items()},
+        "offence_list": ", ".join(sorted(purposes["offences"])),
         "prohibited": {
             use: {"rule": entry["rule"], "text": entry["text"], "words": dict.fromkeys(map(str, entry["words"]), True)}
             for use, entry in purposes["prohibited"].items()

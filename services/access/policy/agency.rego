@@ -78,7 +78,7 @@ denies contains {
 denies contains {
 	"priority": "21",
 	"rule": "agency.purpose-listed",
-	"message": sprintf("\"%s\" is no purpose of the published policy; it has: %s", [input.purpose.offence, concat(", ", sort(object.keys(data.policy.offences)))]),
+	"message": sprintf("this is no purpose of the published policy; it has: %s", [data.policy.offence_list]),
 } if {
 	judged
 	input.purpose.given

@@ -32,9 +32,9 @@ denies contains {
 denies contains {
 	"priority": "12",
 	"rule": "ca.sb34-no-agreement",
-	"message": sprintf("%s has no active agreement with your agency: request one from its designee", [owner]),
+	"message": "the owner has no active agreement with your agency: request one from its designee",
 } if {
-	some owner, state in input.owners
+	some _, state in input.owners
 	state == "none"
 	not platform.partner_requests[input.action]
 }
