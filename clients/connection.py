@@ -47,7 +47,9 @@ class Connection:
                 f"no {FILE} in {root}: start the embedded stack with `plateward up`, or give --connect the folder that holds it"
             ) from None
         except (ValueError, KeyError, TypeError) as error:
-            raise ConnectionFileError(f"{file} is damaged ({error}): start the stack again to write it anew") from None
+            raise ConnectionFileError(
+                f"{file} is damaged ({error}): start the stack again to write it anew"
+            ) from None
 
     def channel(self, service: str, identity: str = "portal") -> grpc.aio.Channel:
         """Return a channel to a service with a client's certificate; the identity ``none`` has no certificate.
@@ -64,10 +66,14 @@ class Connection:
         try:
             files = self.clients[identity]
         except KeyError:
-            raise ConnectionFileError(f"{self.root / FILE} names no client {identity!r}; it has {', '.join(self.clients)}") from None
+            raise ConnectionFileError(
+                f"{self.root / FILE} names no client {identity!r}; it has {', '.join(self.clients)}"
+            ) from None
         return open_channel(target, Credentials(cert=Path(files["cert"]), key=Path(files["key"]), ca=self.ca))
 
-    def token(self, member_id: str, *, amr: Sequence[str] = ("pwd", "otp"), ttl_s: int = 900, forged: bool = False) -> str:
+    def token(
+        self, member_id: str, *, amr: Sequence[str] = ("pwd", "otp"), ttl_s: int = 900, forged: bool = False
+    ) -> str:
         """Return a token of the development issuer.
 
         Raises:
@@ -78,7 +84,9 @@ class Connection:
         try:
             return DevelopmentIssuer(self.root / "pki").mint(member_id, amr=amr, ttl_s=ttl_s, forged=forged)
         except FileNotFoundError:
-            raise ConnectionFileError(f"{self.root} has no development issuer: sign in at your agency's own and use --token") from None
+            raise ConnectionFileError(
+                f"{self.root} has no development issuer: sign in at your agency's own and use --token"
+            ) from None
 
     @property
     def receipts_dir(self) -> Path:

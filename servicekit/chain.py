@@ -130,6 +130,8 @@ class Chain:
         if method.rule.decided:
             await access.decide(call, call.request, self.decider)
         validation.validate(call.request)
+        if method.rule.needs_user:
+            validation.check_values(call.request)
         return call.request
 
     async def _admit_stream(self, call: Call, raw: AsyncIterator[bytes]) -> AsyncIterator[Message]:

@@ -88,6 +88,6 @@ async def _apply(connection: psycopg.AsyncConnection[Any], name: str, text: str)
             )
         await connection.rollback()
         return
-    await connection.execute(sql.SQL(text))  # type: ignore[arg-type]
+    await connection.execute(sql.SQL(text))
     await connection.execute("INSERT INTO schema_migrations (name, digest) VALUES (%s, %s)", (name, digest))
     await connection.commit()

@@ -56,8 +56,10 @@ def query_elements(request: Message) -> list[event_pb2.QueryElement]:
     found = []
     for descriptor, value in request.ListFields():
         if descriptor.GetOptions().Extensions[options_pb2.query_element]:
-            for text in _texts(descriptor, value):
-                found.append(event_pb2.QueryElement(name=descriptor.name, value=text[:_MOST_VALUE]))
+            found += [
+                event_pb2.QueryElement(name=descriptor.name, value=t[:_MOST_VALUE])
+                for t in _texts(descriptor, value)
+            ]
     return found[:_MOST_ELEMENTS]
 
 

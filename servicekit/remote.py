@@ -7,7 +7,7 @@ import grpc
 from plateward.access.v1 import access_pb2, access_pb2_grpc
 from plateward.audit.v1 import audit_pb2, audit_pb2_grpc, event_pb2
 from plateward.common.v1 import decision_pb2, errors_pb2, receipt_pb2
-from servicekit.errors import PlatewardError
+from servicekit.errors import PlatewardError, parse_rpc_error
 
 AUDIT_DEADLINE_S = 5.0
 DECIDE_DEADLINE_S = 2.0
@@ -55,6 +55,12 @@ class RemoteDecider:
         try:
             return (await self._stub.Decide(request, timeout=DECIDE_DEADLINE_S)).decision
         except grpc.aio.AioRpcError as error:
+            # A value that breaks a rule of DecideRequest breaks one of the caller's request too.
+            if (
+                error.code() == grpc.StatusCode.INVALID_ARGUMENT
+                and (fault := parse_rpc_error(error)) is not None
+            ):
+                raise fault from error
             raise PlatewardError(
                 errors_pb2.ERROR_REASON_DECISION_UNAVAILABLE,
                 "access did not decide in time, and nothing is allowed without a decision: try again shortly",

@@ -41,6 +41,8 @@ from servicekit.telemetry import Metrics, configure_logging  # noqa: E402
 from servicekit.tls import ReloadingCertificates  # noqa: E402
 from servicekit.tokens import TokenVerifier  # noqa: E402
 
+__all__ = ["Kit", "Service", "Wired", "run"]
+
 _LOG = structlog.get_logger(__name__)
 _HANDSHAKE_WINDOW_S = 1.0
 
@@ -65,7 +67,7 @@ class Service:
     wire: Callable[[Any, Kit], AbstractAsyncContextManager[Wired]]
 
 
-class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
+class _Handlers(grpc.GenericRpcHandler):
     """Routes every method of a descriptor through the chain, as bytes in and bytes out."""
 
     def __init__(self, service: Service, servicer: object, chain: Chain) -> None:
@@ -73,7 +75,9 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
             m.path: _handler(m, _implementation(servicer, m), chain) for m in methods_of(service.descriptor)
         }
 
-    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
+    def service(
+        self, handler_call_details: grpc.HandlerCallDetails
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
         return self._handlers.get(handler_call_details.method)
 
 
@@ -135,7 +139,7 @@ async def _serve(service: Service, settings: ServiceSettings) -> int:
                 wait.cancel()
             kit.draining.set()
             await health.enter_graceful_shutdown()
-    except Exception:
+    except Exception:  # noqa: BLE001 - whatever it is, the process ends with its trace in the log
         _LOG.exception("service_failed")
         return 1
     finally:
@@ -211,4 +215,8 @@ def _watch_handshakes(kit: Kit, recorder: Recorder) -> None:
                 await recorder.handshakes(reason, count)
 
     kit.spawn(record(), "handshakes")
-    handshakes.watch(lambda reason: loop.call_soon_threadsafe(note, reason))
+
+    def report(reason: str) -> None:
+        loop.call_soon_threadsafe(note, reason)
+
+    handshakes.watch(report)

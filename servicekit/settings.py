@@ -82,7 +82,7 @@ class ServiceSettings(BaseSettings):
         """
         _refuse_unknown(cls)
         try:
-            return cls()
+            return cls()  # type: ignore[call-arg]  # the environment gives them
         except ValidationError as error:
             faults = "; ".join(
                 f"{cls.prefix()}{'_'.join(str(part) for part in fault['loc']).upper()}: {fault['msg']}"

@@ -43,18 +43,23 @@ class Metrics:
 
     def __init__(self, service: str) -> None:
         self.registry = CollectorRegistry()
-        labels = {"registry": self.registry}
-        self.calls = Counter("plateward_calls", "Calls by method and status.", ["method", "status"], **labels)
+        registry = self.registry
+        self.calls = Counter(
+            "plateward_calls", "Calls by method and status.", ["method", "status"], registry=registry
+        )
         self.seconds = Histogram(
-            "plateward_call_seconds", "Seconds from arrival to answer.", ["method"], **labels,
+            "plateward_call_seconds", "Seconds from arrival to answer.", ["method"], registry=registry,
             buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
         )  # fmt: skip
-        self.in_flight = Gauge("plateward_calls_in_flight", "Calls being handled.", **labels)
+        self.in_flight = Gauge("plateward_calls_in_flight", "Calls being handled.", registry=registry)
         self.handshakes = Counter(
-            "plateward_handshakes_refused", "TLS handshakes refused, by reason.", ["reason"], **labels
+            "plateward_handshakes_refused",
+            "TLS handshakes refused, by reason.",
+            ["reason"],
+            registry=registry,
         )
         self.unrecorded = Gauge(
-            "plateward_refusals_waiting", "Refusals that wait for the audit log.", **labels
+            "plateward_refusals_waiting", "Refusals that wait for the audit log.", registry=registry
         )
         self.service = service
 

@@ -28,7 +28,9 @@ def _usable(path: str | None) -> bool:
     if not path:
         return False
     try:
-        said = subprocess.run([path, "version"], capture_output=True, text=True, timeout=30, check=True).stdout
+        said = subprocess.run(
+            [path, "version"], capture_output=True, text=True, timeout=30, check=True
+        ).stdout
     except (OSError, subprocess.SubprocessError):
         return False
     found = re.search(r"^Version: (\d+)\.", said, re.MULTILINE)
@@ -37,7 +39,9 @@ def _usable(path: str | None) -> bool:
 
 def find() -> str | None:
     """Return the path of a usable OPA, or None."""
-    return next((p for p in (str(BIN / "opa"), shutil.which("opa")) if p and Path(p).exists() and _usable(p)), None)
+    return next(
+        (p for p in (str(BIN / "opa"), shutil.which("opa")) if p and Path(p).exists() and _usable(p)), None
+    )
 
 
 def install(quiet: bool) -> str | None:
@@ -58,7 +62,9 @@ def install(quiet: bool) -> str | None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--quiet", action="store_true", help="say nothing but the path")
     args = parser.parse_args()
     path = find() or install(args.quiet)

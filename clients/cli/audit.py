@@ -30,7 +30,9 @@ DEFAULT = Path(".plateward")
 
 @app.command()
 def export(
-    target: Annotated[Path, typer.Argument(help="Folder for the export; files of an earlier export are replaced.")],
+    target: Annotated[
+        Path, typer.Argument(help="Folder for the export; files of an earlier export are replaced.")
+    ],
     connect: Connect = DEFAULT,
 ) -> None:
     """Copy the whole public log: entries, tiles, signed checkpoint. It reveals no payload."""
@@ -39,30 +41,52 @@ def export(
 
 
 async def _export(connection: Connection, target: Path) -> int:
-    for old in sorted(target.rglob("*"), reverse=True) if (target / "checkpoint").exists() else ():
-        old.unlink() if old.is_file() else old.rmdir()
+    _clear(target)
     files: set[str] = set()
     async with connection.channel("audit", "portal") as channel:
         async for part in audit_pb2_grpc.AuditServiceStub(channel).ExportLog(audit_pb2.ExportLogRequest()):
-            path = target / part.path
-            if not path.resolve().is_relative_to(target.resolve()):
-                raise SystemExit(f"the service sent a path outside of the export: {part.path}")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("ab" if part.path in files else "wb") as file:
-                file.write(part.data)
+            _write(target, part.path, part.data, more=part.path in files)
             files.add(part.path)
     return len(files)
 
 
+def _clear(target: Path) -> None:
+    """Remove the files of an earlier export; a folder that holds no export is left as it is."""
+    if (target / "checkpoint").exists():
+        for old in sorted(target.rglob("*"), reverse=True):
+            old.unlink() if old.is_file() else old.rmdir()
+
+
+def _write(target: Path, name: str, data: bytes, *, more: bool) -> None:
+    path = target / name
+    if not path.resolve().is_relative_to(target.resolve()):
+        raise SystemExit(f"the service sent a path outside of the export: {name}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab" if more else "wb") as file:
+        file.write(data)
+
+
 @app.command()
 def verify(
-    export_dir: Annotated[Path, typer.Option("--export", help="Folder of an export.", exists=True, file_okay=False)],
-    receipts: Annotated[list[Path] | None, typer.Option("--receipts", help="A receipt (JSON) or a folder of them; may be repeated.")] = None,
+    export_dir: Annotated[
+        Path, typer.Option("--export", help="Folder of an export.", exists=True, file_okay=False)
+    ],
+    receipts: Annotated[
+        list[Path] | None,
+        typer.Option("--receipts", help="A receipt (JSON) or a folder of them; may be repeated."),
+    ] = None,
     vkey: Annotated[
-        str, typer.Option("--vkey", help="The log's public key, or a file with it. Without it the export's own is used, and that is said.")
+        str,
+        typer.Option(
+            "--vkey",
+            help="The log's public key, or a file with it. Without it the export's own is used, and that is said.",
+        ),
     ] = "",
     state: Annotated[
-        Path | None, typer.Option("--state", help="File that keeps the last checkpoint seen; the log must be consistent with it.")
+        Path | None,
+        typer.Option(
+            "--state", help="File that keeps the last checkpoint seen; the log must be consistent with it."
+        ),
     ] = None,
 ) -> None:
     """Verify offline: signature, every entry, every tile, receipts, and consistency with what was seen before.
@@ -82,7 +106,11 @@ def _show(verdict: Verdict) -> None:
     console.print(table)
     for note in verdict.notes:
         console.print(f"[yellow]note:[/] {note}")
-    console.print("[bold green]VERIFIED[/]" if verdict.ok else "[bold red]NOT VERIFIED[/]: the log was altered, or is not whole")
+    console.print(
+        "[bold green]VERIFIED[/]"
+        if verdict.ok
+        else "[bold red]NOT VERIFIED[/]: the log was altered, or is not whole"
+    )
 
 
 @app.command()
@@ -91,7 +119,9 @@ def checkpoint(connect: Connect = DEFAULT) -> None:
 
     async def fetch() -> str:
         async with Connection.load(connect).channel("audit", "portal") as channel:
-            return (await audit_pb2_grpc.AuditServiceStub(channel).GetCheckpoint(audit_pb2.GetCheckpointRequest())).checkpoint
+            return (
+                await audit_pb2_grpc.AuditServiceStub(channel).GetCheckpoint(audit_pb2.GetCheckpointRequest())
+            ).checkpoint
 
     sys.stdout.write(asyncio.run(fetch()))
 
@@ -102,12 +132,16 @@ def search(
     plate: Annotated[str, typer.Option(help="Only looks that used this plate.")] = "",
     case: Annotated[str, typer.Option(help="Only looks for this case.")] = "",
     days: Annotated[int, typer.Option(help="How many days back.", min=1)] = 30,
-    auditor: Annotated[str, typer.Option("--as", help="Member who asks; needs the auditor's role.")] = "m-2001",
+    auditor: Annotated[
+        str, typer.Option("--as", help="Member who asks; needs the auditor's role.")
+    ] = "m-2001",
     connect: Connect = DEFAULT,
 ) -> None:
     """Search the log of one's agency. The search is itself recorded."""
     connection = Connection.load(connect)
-    request = audit_pb2.SearchEventsRequest(member_id=member, plate=plate, case_number=case, page=types_pb2.PageRequest(size=200))
+    request = audit_pb2.SearchEventsRequest(
+        member_id=member, plate=plate, case_number=case, page=types_pb2.PageRequest(size=200)
+    )
     now = datetime.now(UTC)
     request.window.start.FromDatetime(now - timedelta(days=days))
     request.window.end.FromDatetime(now + timedelta(minutes=1))
@@ -121,7 +155,10 @@ def search(
         answer = asyncio.run(fetch())
     except grpc.aio.AioRpcError as error:
         fault = parse_rpc_error(error)
-        print(f"refused: {fault.metadata.get('rule', '') if fault else error.code().name}: {fault or error.details()}", file=sys.stderr)
+        print(
+            f"refused: {fault.metadata.get('rule', '') if fault else error.code().name}: {fault or error.details()}",
+            file=sys.stderr,
+        )
         sys.exit(1)
     table = Table("#", "when", "who", "organisation", "what", "with", "why", "decided", "result")
     for item in answer.events:

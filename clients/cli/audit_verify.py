@@ -57,13 +57,21 @@ def verify_export(export: Path, receipt_paths: Sequence[Path], vkey: str, state:
     receipts = _receipts(receipt_paths, verdict)
     earlier = [state.read_text(encoding="utf-8")] if state and state.exists() else []
     tiles = _tiles(export)
-    report = fsck(_entries(tiles), tiles, note, [key], origin=None, earlier=earlier, receipts=receipts.values())
+    report = fsck(
+        _entries(tiles), tiles, note, [key], origin=None, earlier=earlier, receipts=receipts.values()
+    )
     found = [f.message for f in report.findings]
-    verdict.add(f"{report.entries} entries, every tile rebuilt", report.ok, "whole" if report.ok else "; ".join(found[:3]))
+    verdict.add(
+        f"{report.entries} entries, every tile rebuilt",
+        report.ok,
+        "whole" if report.ok else "; ".join(found[:3]),
+    )
     for name, receipt in receipts.items():
         _check_receipt(name, receipt, key, verdict)
     if earlier:
-        verdict.add("consistent with the checkpoint seen before", report.ok, "yes" if report.ok else "see above")
+        verdict.add(
+            "consistent with the checkpoint seen before", report.ok, "yes" if report.ok else "see above"
+        )
     if state and verdict.ok:
         state.write_text(note, encoding="utf-8")
     return verdict
@@ -73,17 +81,26 @@ def _key(export: Path, vkey: str, verdict: Verdict) -> VerifierKey:
     if vkey:
         text = Path(vkey).read_text(encoding="utf-8") if Path(vkey).is_file() else vkey
         return VerifierKey.parse(text.strip())
-    verdict.notes.append("the public key came with the export; a key from the agency's policy page (--vkey) proves more")
+    verdict.notes.append(
+        "the public key came with the export; a key from the agency's policy page (--vkey) proves more"
+    )
     return VerifierKey.parse((export / "log.vkey").read_text(encoding="utf-8").strip())
 
 
 def _tiles(export: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(export)): p.read_bytes() for p in sorted((export / "tile").rglob("*")) if p.is_file()}
+    return {
+        str(p.relative_to(export)): p.read_bytes()
+        for p in sorted((export / "tile").rglob("*"))
+        if p.is_file()
+    }
 
 
 def _entries(tiles: dict[str, bytes]) -> Iterable[tuple[int, bytes]]:
     """Yield (index, entry) of all bundles, as they stand; a damaged bundle ends them and shows as missing entries."""
-    bundles = sorted(((c.index, data) for p, data in tiles.items() if (c := parse_tile_path(p)).level is None), key=lambda b: b[0])
+    bundles = sorted(
+        ((c.index, data) for p, data in tiles.items() if (c := parse_tile_path(p)).level is None),
+        key=lambda b: b[0],
+    )
     for number, data in bundles:
         try:
             entries = decode_bundle(data)

@@ -42,7 +42,7 @@ def demo(
             if not once:
                 console.print("The services keep running until Ctrl-C. Try, in another terminal:")
                 console.print(
-                    "  .venv/bin/plateward search '*' --offence vehicle-theft --case 26-004312 --reason 'silver Accord taken from Laguna Blvd'"
+                    "  .venv/bin/plateward search '7K*' --offence vehicle-theft --case 26-004312 --reason 'silver Accord taken from Laguna Blvd'"
                 )
                 console.print("  .venv/bin/plateward hits list        .venv/bin/plateward audit --help")
                 wait_for_interrupt()

@@ -87,7 +87,7 @@ def up(root: Root = DEFAULT_ROOT) -> None:
         console.print(health_table(stack))
         console.print(f"Policy engine: {stack.policy_engine}. Logs: {root / 'logs'}. Stop with Ctrl-C.")
         console.print(
-            "Now try, in another terminal:  [bold]plateward gateway --once[/]  then  [bold]plateward search '*' --help[/]"
+            "Now try, in another terminal:  [bold]plateward gateway --once[/]  then  [bold]plateward search '7K*' --help[/]"
         )
         wait_for_interrupt()
 

@@ -51,7 +51,7 @@ class DevelopmentIssuer:
         """Return a token; ``forged`` signs it with a key of the same ID that the issuer never had."""
         key = ECKey.import_key(json.loads(self._key_file.read_text(encoding="utf-8")))
         if forged:
-            key = ECKey.generate_key("P-256", {"kid": key.kid, "alg": "ES256"})
+            key = ECKey.generate_key("P-256", {"kid": str(key.kid), "alg": "ES256"})
         known = MEMBERS.get(member_id, (member_id, "elk-grove-pd"))
         now = int(time.time())
         issued = min(now, now + ttl_s - 900)

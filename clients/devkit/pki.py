@@ -68,10 +68,12 @@ class DevelopmentPki:
             return kept
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, title)])
-        builder = self._builder(subject, subject, key).add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        certificate = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False).sign(
-            key, hashes.SHA256()
+        builder = self._builder(subject, subject, key).add_extension(
+            x509.BasicConstraints(ca=True, path_length=0), critical=True
         )
+        certificate = builder.add_extension(
+            x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False
+        ).sign(key, hashes.SHA256())
         self._write(name, key, certificate)
         return key, certificate
 
@@ -96,7 +98,9 @@ class DevelopmentPki:
         self._write(name, key, certificate)
 
     @staticmethod
-    def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+    def _builder(
+        subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey
+    ) -> x509.CertificateBuilder:
         now = datetime.now(UTC)
         return (
             x509.CertificateBuilder()
@@ -114,12 +118,16 @@ class DevelopmentPki:
             key = serialization.load_pem_private_key(self.key(name).read_bytes(), None)
         except (OSError, ValueError):
             return None
-        if certificate.not_valid_after_utc - datetime.now(UTC) < _RENEW_BEFORE or not isinstance(key, ec.EllipticCurvePrivateKey):
+        if certificate.not_valid_after_utc - datetime.now(UTC) < _RENEW_BEFORE or not isinstance(
+            key, ec.EllipticCurvePrivateKey
+        ):
             return None
         return key, certificate
 
     def _write(self, name: str, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> None:
-        pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        pem = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
         write_private(self.key(name), pem)
         self.cert(name).write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 

@@ -31,7 +31,7 @@ class Process:
         with log.open("ab") as output:
             self._popen = subprocess.Popen(
                 list(command), env={**os.environ, **environment}, stdin=subprocess.DEVNULL, stdout=output,
-                stderr=subprocess.STDOUT, preexec_fn=_die_with_parent, start_new_session=True,
+                stderr=subprocess.STDOUT, preexec_fn=_die_with_parent, start_new_session=True,  # noqa: PLW1509 - one prctl, no lock taken
             )  # fmt: skip
 
     @property

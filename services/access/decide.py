@@ -52,4 +52,6 @@ class Core:
         obligations.camera_ids.extend(wanted["camera_ids"])
         obligations.masked_fields.extend(wanted["masked_fields"])
         obligations.max_rows = int(wanted["max_rows"])
-        obligations.not_before.FromDatetime(self._clock.now() - timedelta(seconds=float(wanted["keep_seconds"])))
+        obligations.not_before.FromDatetime(
+            self._clock.now() - timedelta(seconds=float(wanted["keep_seconds"]))
+        )

@@ -45,7 +45,9 @@ class Engine(Protocol):
 def unavailable() -> PlatewardError:
     """Return the refusal that stands for an engine without an answer."""
     return PlatewardError(
-        errors_pb2.ERROR_REASON_DECISION_UNAVAILABLE, "the policy engine did not decide, and nothing is allowed without a decision: try again shortly", retry_after=1.0
+        errors_pb2.ERROR_REASON_DECISION_UNAVAILABLE,
+        "the policy engine did not decide, and nothing is allowed without a decision: try again shortly",
+        retry_after=1.0,
     )
 
 
@@ -55,7 +57,12 @@ def checked(result: object) -> dict[str, Any]:
     Raises:
         PlatewardError: DECISION_UNAVAILABLE.
     """
-    if isinstance(result, dict) and result.get("effect") in _EFFECTS and isinstance(result.get("rule"), str) and result["rule"]:
+    if (
+        isinstance(result, dict)
+        and result.get("effect") in _EFFECTS
+        and isinstance(result.get("rule"), str)
+        and result["rule"]
+    ):
         return result
     raise unavailable()
 
@@ -70,6 +77,7 @@ class RegopyEngine:
         self._local = threading.local()
 
     async def load(self, bundle: PolicyBundle) -> None:
+        """Make a bundle the one that decides."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self._load, bundle)
 
     def _load(self, bundle: PolicyBundle) -> None:
@@ -81,6 +89,7 @@ class RegopyEngine:
         self._local.compiled = (interpreter, interpreter.build(None, [_ENTRYPOINT]))
 
     async def evaluate(self, facts: dict[str, Any]) -> dict[str, Any]:
+        """Return the decision object."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._evaluate, facts)
 
     def _evaluate(self, facts: dict[str, Any]) -> dict[str, Any]:
@@ -93,6 +102,7 @@ class RegopyEngine:
             raise unavailable() from error
 
     async def close(self) -> None:
+        """Let go of what is held."""
         self._thread.shutdown(wait=False)
 
 
@@ -104,14 +114,19 @@ class OpaEngine:
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         self._client = AsyncOpaClient(
-            host=parts.hostname or "127.0.0.1", port=parts.port or 8181, ssl=parts.scheme == "https", retries=1, timeout=_OPA_TIMEOUT_S
+            host=parts.hostname or "127.0.0.1",
+            port=parts.port or 8181,
+            ssl=parts.scheme == "https",
+            retries=1,
+            timeout=_OPA_TIMEOUT_S,
         )
         self._bundle: PolicyBundle | None = None
         self._opened = False
 
     async def load(self, bundle: PolicyBundle) -> None:
+        """Make a bundle the one that decides."""
         if not self._opened:
-            await self._client.__aenter__()  # noqa: PLC2801 - it lives longer than a block
+            await self._client.__aenter__()
             self._opened = True
         self._bundle = bundle
         await self._client.wait_for_ready(timeout=20)
@@ -120,17 +135,28 @@ class OpaEngine:
     async def _put(self, bundle: PolicyBundle) -> None:
         await self._client.update_or_create_data(bundle.data, "policy")
         for name, text in bundle.rules.items():
-            await self._client.update_policy_from_string(text, f"plateward/{name.removesuffix('.rego')}", rego_compat=False)
+            await self._client.update_policy_from_string(
+                text, f"plateward/{name.removesuffix('.rego')}", rego_compat=False
+            )
 
     async def evaluate(self, facts: dict[str, Any]) -> dict[str, Any]:
+        """Return the decision object."""
         try:
             answer = await self._client.query_rule(facts, _PACKAGE, _RULE)
             if "result" not in answer and self._bundle is not None:
                 await self._put(self._bundle)
                 answer = await self._client.query_rule(facts, _PACKAGE, _RULE)
-        except (aiohttp.ClientError, ConnectionsError, RegoParseError, TimeoutError, OSError, ValueError) as error:
+        except (
+            aiohttp.ClientError,
+            ConnectionsError,
+            RegoParseError,
+            TimeoutError,
+            OSError,
+            ValueError,
+        ) as error:
             raise unavailable() from error
         return checked(answer.get("result"))
 
     async def close(self) -> None:
+        """Let go of what is held."""
         await self._client.close_connection()

@@ -22,7 +22,9 @@ def words(text: str) -> dict[str, bool]:
     return dict.fromkeys(_WORD.findall(text.lower()), True)
 
 
-def rego_input(request: access_pb2.DecideRequest, facts: Facts, training: str, now: datetime) -> dict[str, Any]:
+def rego_input(
+    request: access_pb2.DecideRequest, facts: Facts, training: str, now: datetime
+) -> dict[str, Any]:
     """Return the input of a decision."""
     subject = request.subject
     owners = _owners(request, facts)
@@ -52,7 +54,9 @@ def _agency_kind(subject: types_pb2.Subject, facts: Facts) -> str:
 def _owners(request: access_pb2.DecideRequest, facts: Facts) -> dict[str, str]:
     """Return owner → own, agreement or none; an agreement holds for its offences only."""
     offence = request.purpose.offence
-    covered = {a["owner_agency_id"] for a in facts.agreements if not a["offences"] or offence in a["offences"]}
+    covered = {
+        a["owner_agency_id"] for a in facts.agreements if not a["offences"] or offence in a["offences"]
+    }
     own = request.subject.agency_id
     return {o: _OWN if o == own else _AGREEMENT if o in covered else _NONE for o in request.owner_agency_ids}
 
@@ -65,7 +69,13 @@ def _camera_limit(agreements: Sequence[dict[str, Any]]) -> list[str]:
 def _member(facts: Facts, training: str, now: datetime) -> dict[str, Any]:
     member = facts.member
     if member is None:
-        return {"known": False, "active": False, "roles": {}, "training_current": False, "federal_task_force": False}
+        return {
+            "known": False,
+            "active": False,
+            "roles": {},
+            "training_current": False,
+            "federal_task_force": False,
+        }
     expires = member["training_expires_at"]
     return {
         "known": True,

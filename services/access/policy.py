@@ -40,7 +40,9 @@ class PolicyBundle:
 def rego_rules() -> dict[str, str]:
     """Return file name → text of the Rego rules."""
     root = Path(str(files(PACKAGE) / "policy"))
-    return {str(path.relative_to(root)): path.read_text(encoding="utf-8") for path in sorted(root.rglob("*.rego"))}
+    return {
+        str(path.relative_to(root)): path.read_text(encoding="utf-8") for path in sorted(root.rglob("*.rego"))
+    }
 
 
 def sample_document(name: str) -> str:
@@ -68,7 +70,9 @@ def load_bundle(text: str) -> PolicyBundle:
     except yaml.YAMLError as error:
         raise PolicyError(f"the policy document is no YAML: {error}") from error
     except jsonschema.ValidationError as error:
-        raise PolicyError(f"the policy document, at {'/'.join(map(str, error.absolute_path)) or 'its top'}: {error.message}") from error
+        raise PolicyError(
+            f"the policy document, at {'/'.join(map(str, error.absolute_path)) or 'its top'}: {error.message}"
+        ) from error
     rules = rego_rules()
     digest = hashlib.sha256()
     for name, rule in rules.items():
@@ -81,10 +85,16 @@ def _data(document: dict[str, Any]) -> dict[str, Any]:
     purposes = document["purposes"]
     return {
         "packs": dict.fromkeys(document["packs"], True),
-        "offences": {code: {"needs_case": offence["needs_case"]} for code, offence in purposes["offences"].items()},
+        "offences": {
+            code: {"needs_case": offence["needs_case"]} for code, offence in purposes["offences"].items()
+        },
         "offence_list": ", ".join(sorted(purposes["offences"])),
         "prohibited": {
-            use: {"rule": entry["rule"], "text": entry["text"], "words": dict.fromkeys(map(str, entry["words"]), True)}
+            use: {
+                "rule": entry["rule"],
+                "text": entry["text"],
+                "words": dict.fromkeys(map(str, entry["words"]), True),
+            }
             for use, entry in purposes["prohibited"].items()
         },
         "vague": dict.fromkeys(map(str, purposes["vague_words"]), True),

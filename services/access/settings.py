@@ -14,11 +14,16 @@ class AccessSettings(ServiceSettings, DatabaseSettings):
     model_config = SettingsConfigDict(env_prefix="PLATEWARD_ACCESS_", extra="forbid", frozen=True)
 
     opa_url: str = Field(
-        "", pattern=r"^(https?://[^/:]+:\d+)?$", description="Address of the OPA server, for example http://127.0.0.1:8181; empty decides in process (regopy)."
+        "",
+        pattern=r"^(https?://[^/:]+:\d+)?$",
+        description="Address of the OPA server, for example http://127.0.0.1:8181; empty decides in process (regopy).",
     )
     policy_document: str = Field(
-        "", description="File of the agency's policy (YAML); empty takes the sample that SEED names, or elk-grove-pd."
+        "",
+        description="File of the agency's policy (YAML); empty takes the sample that SEED names, or elk-grove-pd.",
     )
     seed: str = Field(
-        "", pattern="^[a-z0-9-]*$", description="Name of a sample whose members, agencies and agreements fill an empty database. For trying out only."
+        "",
+        pattern="^[a-z0-9-]*$",
+        description="Name of a sample whose members, agencies and agreements fill an empty database. For trying out only.",
     )

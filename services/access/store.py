@@ -13,7 +13,9 @@ from servicekit.database import Pool
 
 ACTIVE_ACCOUNT = "ACCOUNT_STATE_ACTIVE"
 ACTIVE_AGREEMENT = "AGREEMENT_STATE_ACTIVE"
-_MEMBER = "agency_id, member_id, name, job_title, roles, state, training, training_expires_at, federal_task_force"
+_MEMBER = (
+    "agency_id, member_id, name, job_title, roles, state, training, training_expires_at, federal_task_force"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,8 @@ class Store:
         async with self._pool.connection() as connection, connection.pipeline():
             agency = await connection.execute("SELECT kind FROM agencies WHERE agency_id = %s", (agency_id,))
             member = await connection.execute(
-                f"SELECT {_MEMBER} FROM members WHERE agency_id = %s AND member_id = %s", (agency_id, member_id)
+                f"SELECT {_MEMBER} FROM members WHERE agency_id = %s AND member_id = %s",
+                (agency_id, member_id),
             )
             agreements = await connection.execute(
                 "SELECT owner_agency_id, camera_ids, offences, window_s FROM agreements "
@@ -60,12 +63,15 @@ class Store:
 
     async def member(self, agency_id: str, member_id: str) -> DictRow | None:
         """Return a member, or None."""
-        return await self._one(f"SELECT {_MEMBER} FROM members WHERE agency_id = %s AND member_id = %s", (agency_id, member_id))
+        return await self._one(
+            f"SELECT {_MEMBER} FROM members WHERE agency_id = %s AND member_id = %s", (agency_id, member_id)
+        )
 
     async def members(self, agency_id: str, after: str, limit: int) -> list[DictRow]:
         """Return members of an agency in order of their IDs."""
         return await self._all(
-            f"SELECT {_MEMBER} FROM members WHERE agency_id = %s AND member_id > %s ORDER BY member_id LIMIT %s", (agency_id, after, limit)
+            f"SELECT {_MEMBER} FROM members WHERE agency_id = %s AND member_id > %s ORDER BY member_id LIMIT %s",
+            (agency_id, after, limit),
         )
 
     async def put_member(self, member: dict[str, Any]) -> None:
@@ -78,7 +84,9 @@ class Store:
             member,
         )
 
-    async def record_training(self, agency_id: str, member_id: str, training: str, expires_at: datetime) -> bool:
+    async def record_training(
+        self, agency_id: str, member_id: str, training: str, expires_at: datetime
+    ) -> bool:
         """Record a training; return whether there is such a member."""
         row = await self._one(
             "UPDATE members SET training = %s, training_expires_at = %s WHERE agency_id = %s AND member_id = %s RETURNING 1 AS done",
@@ -97,7 +105,8 @@ class Store:
     async def agreements(self, agency_id: str, limit: int) -> list[DictRow]:
         """Return an agency's agreements, as owner and as partner, newest first."""
         return await self._all(
-            "SELECT * FROM agreements WHERE owner_agency_id = %s OR partner_agency_id = %s ORDER BY created_at DESC LIMIT %s", (agency_id, agency_id, limit)
+            "SELECT * FROM agreements WHERE owner_agency_id = %s OR partner_agency_id = %s ORDER BY created_at DESC LIMIT %s",
+            (agency_id, agency_id, limit),
         )
 
     async def revoke_agreement(self, agreement_id: str, owner: str) -> DictRow | None:

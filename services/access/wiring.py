@@ -62,12 +62,17 @@ async def wire(settings: AccessSettings, kit: Kit) -> AsyncIterator[Wired]:
             await audit.append(_activated(kit, bundle, members))
             _LOG.info("policy_in_force", version=bundle.version, engine=engine.name)
 
-        yield Wired(servicer=AccessServicer(core, store, kit.clock), audit=audit, decider=core, on_ready=on_ready)
+        yield Wired(
+            servicer=AccessServicer(core, store, kit.clock), audit=audit, decider=core, on_ready=on_ready
+        )
     finally:
         await engine.close()
         await pool.close()
 
 
 SERVICE = Service(
-    name="access", descriptor=access_pb2.DESCRIPTOR.services_by_name["AccessService"], settings=AccessSettings, wire=wire
+    name="access",
+    descriptor=access_pb2.DESCRIPTOR.services_by_name["AccessService"],
+    settings=AccessSettings,
+    wire=wire,
 )

@@ -84,7 +84,9 @@ class Sealer:
 
     def digest(self, event: event_pb2.AuditEvent) -> bytes:
         """Return a keyed digest of a whole event: tells the same event from another with the same ID."""
-        return hmac.digest(self._search_key, b"event\0" + event.SerializeToString(deterministic=True), "sha256")
+        return hmac.digest(
+            self._search_key, b"event\0" + event.SerializeToString(deterministic=True), "sha256"
+        )
 
     def term(self, kind: str, value: str) -> bytes:
         """Return the keyed digest under which a value is searched."""

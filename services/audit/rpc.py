@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from plateward.audit.v1 import audit_pb2, audit_pb2_grpc, event_pb2
+from plateward.audit.v1 import audit_pb2, event_pb2
 from plateward.common.v1 import action_pb2, errors_pb2
 from servicekit.clock import Clock
 from servicekit.context import current
@@ -28,10 +28,12 @@ _DEFAULT_PAGE, _MOST_PAGE = 50, 500
 _ANSWERS = (event_pb2.PHASE_OUTCOME, event_pb2.PHASE_CHANGE)
 
 
-class AuditServicer(audit_pb2_grpc.AuditServiceServicer):
+class AuditServicer:
     """Appends, proofs, tiles, export, search."""
 
-    def __init__(self, sequencer: Sequencer, store: Store, sealer: Sealer, page_key: bytes, clock: Clock) -> None:
+    def __init__(
+        self, sequencer: Sequencer, store: Store, sealer: Sealer, page_key: bytes, clock: Clock
+    ) -> None:
         self._sequencer = sequencer
         self._store = store
         self._sealer = sealer
@@ -41,17 +43,27 @@ class AuditServicer(audit_pb2_grpc.AuditServiceServicer):
     async def Append(self, request: audit_pb2.AppendRequest, context: Any) -> audit_pb2.AppendResponse:
         return audit_pb2.AppendResponse(receipt=await self._sequencer.append(request.event))
 
-    async def GetCheckpoint(self, request: audit_pb2.GetCheckpointRequest, context: Any) -> audit_pb2.GetCheckpointResponse:
-        return audit_pb2.GetCheckpointResponse(checkpoint=self._sequencer.note, verifier_keys=[self._sequencer.verifier_key], lag=0)
+    async def GetCheckpoint(
+        self, request: audit_pb2.GetCheckpointRequest, context: Any
+    ) -> audit_pb2.GetCheckpointResponse:
+        return audit_pb2.GetCheckpointResponse(
+            checkpoint=self._sequencer.note, verifier_keys=[self._sequencer.verifier_key], lag=0
+        )
 
-    async def GetInclusionProof(self, request: audit_pb2.GetInclusionProofRequest, context: Any) -> audit_pb2.GetInclusionProofResponse:
+    async def GetInclusionProof(
+        self, request: audit_pb2.GetInclusionProofRequest, context: Any
+    ) -> audit_pb2.GetInclusionProofResponse:
         if not request.index < request.tree_size <= self._sequencer.size:
-            raise _not_found(f"there is no entry {request.index} in a tree of {request.tree_size}; the log has {self._sequencer.size} entries")
+            raise _not_found(
+                f"there is no entry {request.index} in a tree of {request.tree_size}; the log has {self._sequencer.size} entries"
+            )
         leaf = await self._store.leaf_hash(request.index)
         proof = await inclusion_proof(request.index, request.tree_size, self._sequencer.tiles)
         return audit_pb2.GetInclusionProofResponse(leaf_hash=leaf or b"", proof=proof)
 
-    async def GetConsistencyProof(self, request: audit_pb2.GetConsistencyProofRequest, context: Any) -> audit_pb2.GetConsistencyProofResponse:
+    async def GetConsistencyProof(
+        self, request: audit_pb2.GetConsistencyProofRequest, context: Any
+    ) -> audit_pb2.GetConsistencyProofResponse:
         if not request.old_size <= request.new_size <= self._sequencer.size:
             raise _not_found(f"sizes must rise and not exceed the log's {self._sequencer.size} entries")
         if request.old_size in (0, request.new_size):
@@ -66,17 +78,27 @@ class AuditServicer(audit_pb2_grpc.AuditServiceServicer):
             if coord.width > most:
                 raise _not_found(f"{request.path} is not in a log of {self._sequencer.size} entries")
             if coord.level is None:
-                return audit_pb2.GetTileResponse(data=await entry_bundle(self._store, coord.index, coord.width))
-            return audit_pb2.GetTileResponse(data=await self._sequencer.tiles.read(coord.level, coord.index, coord.width))
+                return audit_pb2.GetTileResponse(
+                    data=await entry_bundle(self._store, coord.index, coord.width)
+                )
+            return audit_pb2.GetTileResponse(
+                data=await self._sequencer.tiles.read(coord.level, coord.index, coord.width)
+            )
         except TileError as error:
             raise _not_found(str(error)) from error
 
-    async def ExportLog(self, request: audit_pb2.ExportLogRequest, context: Any) -> AsyncIterator[audit_pb2.ExportLogResponse]:
-        async for path, data in export(self._store, self._sequencer.size, self._sequencer.note, self._sequencer.verifier_key):
+    async def ExportLog(
+        self, request: audit_pb2.ExportLogRequest, context: Any
+    ) -> AsyncIterator[audit_pb2.ExportLogResponse]:
+        async for path, data in export(
+            self._store, self._sequencer.size, self._sequencer.note, self._sequencer.verifier_key
+        ):
             for start in range(0, max(1, len(data)), _CHUNK):
                 yield audit_pb2.ExportLogResponse(path=path, data=data[start : start + _CHUNK])
 
-    async def SearchEvents(self, request: audit_pb2.SearchEventsRequest, context: Any) -> audit_pb2.SearchEventsResponse:
+    async def SearchEvents(
+        self, request: audit_pb2.SearchEventsRequest, context: Any
+    ) -> audit_pb2.SearchEventsResponse:
         # Whose events: one's own agency's, as searcher or as owner of the data (1798.90.52).
         wanted = [("agency", current().subject.agency_id), ("member", request.member_id), ("plate", request.plate),
                   ("case", request.case_number), ("by", request.agency_id),
@@ -100,7 +122,9 @@ class AuditServicer(audit_pb2_grpc.AuditServiceServicer):
         token = self._token(rows[size - 1][0]) if len(rows) > size else ""
         return audit_pb2.SearchEventsResponse(events=events, next_page_token=token)
 
-    async def CountEvents(self, request: audit_pb2.CountEventsRequest, context: Any) -> audit_pb2.CountEventsResponse:
+    async def CountEvents(
+        self, request: audit_pb2.CountEventsRequest, context: Any
+    ) -> audit_pb2.CountEventsResponse:
         since = self._clock.now() - timedelta(days=request.days)
         answered, refused = await self._store.count(action_pb2.ACTION_SEARCH, _ANSWERS, since)
         return audit_pb2.CountEventsResponse(searches=answered, refused=refused)
@@ -113,8 +137,15 @@ class AuditServicer(audit_pb2_grpc.AuditServiceServicer):
         if not token:
             return None
         text, _, _ = token.partition(".")
-        if not text.isdigit() or len(text) > 18 or not hmac.compare_digest(self._token(int(text)).encode(), token.encode()):
-            raise PlatewardError(errors_pb2.ERROR_REASON_CURSOR_INVALID, "the page token is not one of this service's: start without one")
+        if (
+            not text.isdigit()
+            or len(text) > 18
+            or not hmac.compare_digest(self._token(int(text)).encode(), token.encode())
+        ):
+            raise PlatewardError(
+                errors_pb2.ERROR_REASON_CURSOR_INVALID,
+                "the page token is not one of this service's: start without one",
+            )
         return int(text)
 
 

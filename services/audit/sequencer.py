@@ -45,9 +45,9 @@ class LogStateError(Exception):
 @dataclass(slots=True)
 class _Waiting:
     event: event_pb2.AuditEvent
-    answer: asyncio.Future[receipt_pb2.Receipt] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
-
-
+    answer: asyncio.Future[receipt_pb2.Receipt] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
 
 
 class Sequencer:
@@ -75,7 +75,9 @@ class Sequencer:
             self._queue.put_nowait(waiting)
         except asyncio.QueueFull:
             raise PlatewardError(
-                errors_pb2.ERROR_REASON_OVERLOADED, "the audit log has more appends than it can take: try again after the delay", retry_after=0.5
+                errors_pb2.ERROR_REASON_OVERLOADED,
+                "the audit log has more appends than it can take: try again after the delay",
+                retry_after=0.5,
             ) from None
         return await waiting.answer
 
@@ -90,7 +92,9 @@ class Sequencer:
         deadline = asyncio.get_running_loop().time() + _LOCK_PATIENCE_S
         while not await store.take_sequencer_lock(self._connection):
             if asyncio.get_running_loop().time() > deadline:
-                raise LogStateError("another sequencer holds the log: stop it, or let this replica wait as a standby")
+                raise LogStateError(
+                    "another sequencer holds the log: stop it, or let this replica wait as a standby"
+                )
             await asyncio.sleep(_RETRY_S)
         await self._load()
 
@@ -108,7 +112,9 @@ class Sequencer:
         if latest:
             opened = open_checkpoint(latest[1], [self._key.verifier], origin=self._settings.origin)
             if opened.checkpoint.root != appender.root:
-                raise LogStateError(f"the tiles do not give the root of the checkpoint at size {size}: restore the database")
+                raise LogStateError(
+                    f"the tiles do not give the root of the checkpoint at size {size}: restore the database"
+                )
             self._note = latest[1]
         self._appender = appender
 
@@ -180,12 +186,21 @@ class Sequencer:
         index, digest, leaf = known[waiting.event.event_id]
         if digest != self._sealer.digest(waiting.event):
             waiting.answer.set_exception(
-                PlatewardError(errors_pb2.ERROR_REASON_ALREADY_EXISTS, "the log has another event with this ID: give each event an ID of its own")
+                PlatewardError(
+                    errors_pb2.ERROR_REASON_ALREADY_EXISTS,
+                    "the log has another event with this ID: give each event an ID of its own",
+                )
             )
             return
         proof = await inclusion_proof(index, self._appender.size, self.tiles)
         waiting.answer.set_result(
-            receipt_pb2.Receipt(event_id=waiting.event.event_id, index=index, leaf_hash=leaf, checkpoint=self._note, inclusion_proof=proof)
+            receipt_pb2.Receipt(
+                event_id=waiting.event.event_id,
+                index=index,
+                leaf_hash=leaf,
+                checkpoint=self._note,
+                inclusion_proof=proof,
+            )
         )
 
     @property
@@ -219,6 +234,8 @@ def _fail(batch: list[_Waiting]) -> None:
         if not waiting.answer.done():
             waiting.answer.set_exception(
                 PlatewardError(
-                    errors_pb2.ERROR_REASON_AUDIT_UNAVAILABLE, "the audit log's database does not answer: try again with the same event ID", retry_after=1.0
+                    errors_pb2.ERROR_REASON_AUDIT_UNAVAILABLE,
+                    "the audit log's database does not answer: try again with the same event ID",
+                    retry_after=1.0,
                 )
             )

@@ -15,21 +15,28 @@ from tlog.tiles import Tile
 
 Connection = psycopg.AsyncConnection[DictRow]
 _SEQUENCER_LOCK = 0x617564697473
-_ENTRY_COLUMNS = "index, event_id, occurred_at, action, phase, status, entry, leaf_hash, digest, sealed, wrapped_key"
+_ENTRY_COLUMNS = (
+    "index, event_id, occurred_at, action, phase, status, entry, leaf_hash, digest, sealed, wrapped_key"
+)
 _EXPORT_PAGE = 4096
 
 
 async def take_sequencer_lock(connection: Connection) -> bool:
     """Return whether this connection now is the one sequencer's; held until the connection ends."""
-    row = await (await connection.execute("SELECT pg_try_advisory_lock(%s) AS taken", (_SEQUENCER_LOCK,))).fetchone()
+    row = await (
+        await connection.execute("SELECT pg_try_advisory_lock(%s) AS taken", (_SEQUENCER_LOCK,))
+    ).fetchone()
     await connection.commit()
     return bool(row and row["taken"])
 
 
-async def known_events(connection: Connection, event_ids: Sequence[str]) -> Mapping[str, tuple[int, bytes, bytes]]:
+async def known_events(
+    connection: Connection, event_ids: Sequence[str]
+) -> Mapping[str, tuple[int, bytes, bytes]]:
     """Return event ID → (index, digest, leaf hash) of the events that the log has."""
     rows = await connection.execute(
-        "SELECT event_id::text, index, digest, leaf_hash FROM entries WHERE event_id = ANY(%s::uuid[])", (list(event_ids),)
+        "SELECT event_id::text, index, digest, leaf_hash FROM entries WHERE event_id = ANY(%s::uuid[])",
+        (list(event_ids),),
     )
     return {r["event_id"]: (r["index"], bytes(r["digest"]), bytes(r["leaf_hash"])) async for r in rows}
 
@@ -40,7 +47,19 @@ async def add_entries(connection: Connection, first: int, entries: Sequence[Entr
         async with cursor.copy(f"COPY entries ({_ENTRY_COLUMNS}) FROM STDIN") as copy:
             for offset, e in enumerate(entries):
                 await copy.write_row(
-                    (first + offset, e.event_id, e.occurred_at, e.action, e.phase, e.status, e.entry, e.leaf_hash, e.digest, e.sealed, e.wrapped_key)
+                    (
+                        first + offset,
+                        e.event_id,
+                        e.occurred_at,
+                        e.action,
+                        e.phase,
+                        e.status,
+                        e.entry,
+                        e.leaf_hash,
+                        e.digest,
+                        e.sealed,
+                        e.wrapped_key,
+                    )
                 )
         async with cursor.copy("COPY search_keys (kind, digest, index) FROM STDIN") as copy:
             for offset, e in enumerate(entries):
@@ -61,7 +80,9 @@ async def put_tiles(connection: Connection, tiles: Sequence[Tile]) -> None:
 
 async def add_checkpoint(connection: Connection, size: int, root: bytes, note: str) -> None:
     """Store a signed checkpoint."""
-    await connection.execute("INSERT INTO checkpoints (size, root, note) VALUES (%s, %s, %s)", (size, root, note))
+    await connection.execute(
+        "INSERT INTO checkpoints (size, root, note) VALUES (%s, %s, %s)", (size, root, note)
+    )
 
 
 class Store:
@@ -95,7 +116,8 @@ class Store:
         """Return (index, public entry) of a range, as stored: gaps stay gaps."""
         async with self._pool.connection() as connection:
             rows = await connection.execute(
-                "SELECT index, entry FROM entries WHERE index >= %s AND index < %s ORDER BY index", (start, end)
+                "SELECT index, entry FROM entries WHERE index >= %s AND index < %s ORDER BY index",
+                (start, end),
             )
             return [(r["index"], bytes(r["entry"])) async for r in rows]
 
@@ -105,7 +127,8 @@ class Store:
         while True:
             async with self._pool.connection() as connection:
                 cursor = await connection.execute(
-                    "SELECT level, index, data FROM tiles WHERE (level, index) > (%s, %s) ORDER BY level, index LIMIT %s", (*after, _EXPORT_PAGE)
+                    "SELECT level, index, data FROM tiles WHERE (level, index) > (%s, %s) ORDER BY level, index LIMIT %s",
+                    (*after, _EXPORT_PAGE),
                 )
                 rows = await cursor.fetchall()
             for r in rows:
@@ -115,22 +138,41 @@ class Store:
             after = (rows[-1]["level"], rows[-1]["index"])
 
     async def search(
-        self, terms: Sequence[tuple[str, bytes]], start: datetime | None, end: datetime | None, before: int | None, limit: int
+        self,
+        terms: Sequence[tuple[str, bytes]],
+        start: datetime | None,
+        end: datetime | None,
+        before: int | None,
+        limit: int,
     ) -> list[tuple[int, bytes, bytes, bytes | None]]:
         """Return (index, entry, sealed, wrapped key) of the newest entries that carry all terms."""
         where = ["TRUE"]
         values: list[Any] = []
         for kind, digest in terms:
-            where.append("EXISTS (SELECT 1 FROM search_keys k WHERE k.kind = %s AND k.digest = %s AND k.index = e.index)")
+            where.append(
+                "EXISTS (SELECT 1 FROM search_keys k WHERE k.kind = %s AND k.digest = %s AND k.index = e.index)"
+            )
             values += [kind, digest]
-        for clause, value in (("e.occurred_at >= %s", start), ("e.occurred_at < %s", end), ("e.index < %s", before)):
+        for clause, value in (
+            ("e.occurred_at >= %s", start),
+            ("e.occurred_at < %s", end),
+            ("e.index < %s", before),
+        ):
             if value is not None:
                 where.append(clause)
                 values.append(value)
-        query = f"SELECT e.index, e.entry, e.sealed, e.wrapped_key FROM entries e WHERE {' AND '.join(where)} ORDER BY e.index DESC LIMIT %s"  # noqa: S608 - clauses are literals of this module, values are bound
+        query = f"SELECT e.index, e.entry, e.sealed, e.wrapped_key FROM entries e WHERE {' AND '.join(where)} ORDER BY e.index DESC LIMIT %s"
         async with self._pool.connection() as connection:
-            rows = await connection.execute(query, (*values, limit))  # type: ignore[arg-type]
-            return [(r["index"], bytes(r["entry"]), bytes(r["sealed"]), r["wrapped_key"] and bytes(r["wrapped_key"])) async for r in rows]
+            rows = await connection.execute(query, (*values, limit))
+            return [
+                (
+                    r["index"],
+                    bytes(r["entry"]),
+                    bytes(r["sealed"]),
+                    r["wrapped_key"] and bytes(r["wrapped_key"]),
+                )
+                async for r in rows
+            ]
 
     async def count(self, action: int, phases: Sequence[int], since: datetime) -> tuple[int, int]:
         """Return how many calls of an action were answered and how many were not."""
@@ -144,4 +186,4 @@ class Store:
 
     async def _one(self, query: str, values: tuple[Any, ...]) -> DictRow | None:
         async with self._pool.connection() as connection:
-            return await (await connection.execute(query, values)).fetchone()  # type: ignore[arg-type]
+            return await (await connection.execute(query, values)).fetchone()

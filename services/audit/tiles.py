@@ -30,7 +30,9 @@ class StoredTiles:
         if len(data) < wanted:
             data = await self._store.tile(level, index) or b""
             if len(data) < wanted:
-                raise TileError(f"tile {level}/{index} holds {len(data) // HASH_SIZE} hashes, {width} are needed")
+                raise TileError(
+                    f"tile {level}/{index} holds {len(data) // HASH_SIZE} hashes, {width} are needed"
+                )
             self._keep(level, index, data)
         return data[:wanted]
 

@@ -57,5 +57,8 @@ async def wire(settings: AuditSettings, kit: Kit) -> AsyncIterator[Wired]:
 
 
 SERVICE = Service(
-    name="audit", descriptor=audit_pb2.DESCRIPTOR.services_by_name["AuditService"], settings=AuditSettings, wire=wire
+    name="audit",
+    descriptor=audit_pb2.DESCRIPTOR.services_by_name["AuditService"],
+    settings=AuditSettings,
+    wire=wire,
 )

@@ -23,7 +23,9 @@ def opa_binary() -> str:
     found = find_opa()
     if found is None:
         if os.environ.get("CI"):
-            pytest.fail("OPA is missing: `make opa` installs it; in CI the conformance suite must not be skipped")
+            pytest.fail(
+                "OPA is missing: `make opa` installs it; in CI the conformance suite must not be skipped"
+            )
         pytest.skip("OPA is missing: `make opa` installs it")
     return str(found)
 
@@ -33,7 +35,9 @@ def opa_url(opa_binary: str) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"
-    process = subprocess.Popen([opa_binary, "run", "--server", "--addr", address, "--log-level", "error"], stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [opa_binary, "run", "--server", "--addr", address, "--log-level", "error"], stderr=subprocess.DEVNULL
+    )
     try:
         yield f"http://{address}"
     finally:
