@@ -9,19 +9,10 @@ import cv2
 from plateward.common.v1 import types_pb2
 from services.recognizer.crops import plate_crop, vehicle_crop
 from services.recognizer.results import Image, PlateRead, VehicleRead
-from services.recognizer.tracker import Seen, centre
+from services.recognizer.tracker import Seen
 
 Picture = tuple[types_pb2.CropKind.ValueType, bytes]  # what it shows, JPEG
 _QUALITY = 90
-
-
-def around(plate: PlateRead, vehicles: Sequence[VehicleRead]) -> VehicleRead | None:
-    """Return the smallest vehicle whose box holds the plate's centre."""
-    x, y = centre(plate.box)
-    holding = [
-        v for v in vehicles if v.box[0] <= x <= v.box[0] + v.box[2] and v.box[1] <= y <= v.box[1] + v.box[3]
-    ]
-    return min(holding, key=lambda v: v.box[2] * v.box[3], default=None)
 
 
 def plate_picture(image: Image, plate: PlateRead) -> Picture:

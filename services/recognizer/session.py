@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from plateward.recognizer.v1 import recognizer_pb2
+from services.recognizer.choose import chosen
 from services.recognizer.decode import ImageError, decode
 from services.recognizer.fuse import weight
-from services.recognizer.pictures import Picture, around, pictures_of
+from services.recognizer.pictures import Picture, pictures_of
 from services.recognizer.pipeline import Pipeline
 from services.recognizer.results import Image, VehicleRead
 from services.recognizer.sightings import reported, sighting, sighting_id
-from services.recognizer.tracker import Pass, Seen, Tracker
+from services.recognizer.tracker import Pass, Tracker
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class Session:
             over = self._tracker.update(frame.number, frame.at, ())
             return self._step(over, f"frame {frame.number}: {error}")
         found = self._pipeline.recognize(image)
-        seen = [Seen(frame.number, frame.at, p, around(p, found.vehicles)) for p in found.plates]
+        seen = chosen(frame.number, frame.at, found.plates, found.vehicles)
         over = self._tracker.update(frame.number, frame.at, seen)
         self._keep(image, frame.number, found.vehicles)
         return self._step(over)
