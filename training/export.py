@@ -21,6 +21,8 @@ from training.data import Photo
 from training.models import Detector, Reader
 
 OPSET = 17
+FLOAT_FIRST = 3  # layers of the detector that are not quantised
+HEADS = ("plates", "vehicles")  # modules of the detector, whose names its nodes carry
 CALIBRATION_CROPS, CALIBRATION_PHOTOS, CROPS_AT_ONCE = 400, 100, 8
 
 
@@ -81,15 +83,13 @@ def quantise_reader(model: Path, output: Path, chunk: Path) -> Path:
 
 
 def quantise_detector(model: Path, output: Path, photos: list[Photo], seed: int) -> Path:
-    """Calibrate on training photographs. The first layer and the last of each head stay in floating point."""
+    """Calibrate on training photographs.
+
+    The first layers and both heads stay in floating point: rounding there moved the corners by half a percent of a plate's width
+    more, enough to change a character now and then, and they cost 2 ms of 8.
+    """
     chosen = random.Random(seed).sample(photos, CALIBRATION_PHOTOS)
     arrays = (letterbox(p.load(), INPUT_WIDTH, INPUT_HEIGHT)[0] for p in chosen)
-    convolutions = [n.output[0] for n in onnx.load(str(model)).graph.node if n.op_type == "Conv"]
-    heads = _head_positions(model, convolutions)
-    return _quantise(model, output, _Inputs("pixels", arrays), keep=[0, *heads])
-
-
-def _head_positions(model: Path, convolutions: list[str]) -> list[int]:
-    """Positions of the convolutions that give the graph's outputs."""
-    outputs = {o.name for o in onnx.load(str(model)).graph.output}
-    return [i for i, name in enumerate(convolutions) if name in outputs]
+    names = [n.name for n in onnx.load(str(model)).graph.node if n.op_type == "Conv"]
+    heads = [i for i, name in enumerate(names) if any(head in name for head in HEADS)]
+    return _quantise(model, output, _Inputs("pixels", arrays), keep=[*range(FLOAT_FIRST), *heads])
