@@ -1,0 +1,159 @@
+"""``plateward recognize``: plates and vehicles of pictures, folders and videos, in this process, without a service.
+
+JSON output is one object a picture, boxes as x, y, width, height in pixels, candidates best first:
+``{"image": "a.jpg", "plates": [{"text", "box", "confidence", "candidates"}], "vehicles": [...], "ms": 12.3}``
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from clients.gateway.sources import PICTURES, SourceError
+from services.recognizer.decode import ImageError, decode
+from services.recognizer.pipeline import MODELS_FOLDER, ModelError, Pipeline
+from services.recognizer.results import Image, PlateRead, Recognition
+
+_VIDEOS = frozenset({".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v"})
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One picture to read: a file, or a frame of a video."""
+
+    name: str
+    path: Path
+    image: Image | None = None
+
+
+def recognize(
+    paths: Annotated[list[Path], typer.Argument(help="Pictures, folders or videos.")],
+    draw: Annotated[
+        Path | None, typer.Option(help="Draw what was found: a file for one picture, a folder for several.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a picture on standard output.")] = False,
+    models: Annotated[Path, typer.Option(help="Folder with the models and their manifest.")] = MODELS_FOLDER,
+    threads: Annotated[int, typer.Option(help="CPU threads of one recognition.", min=1, max=64)] = 1,
+    min_confidence: Annotated[float, typer.Option(help="Leave out plates below this confidence.", min=0, max=1)] = 0.0,
+) -> None:
+    """Print the plates and vehicles of any picture, folder or video. Ends with 1 when a file could not be read."""
+    console, errors = Console(highlight=False), Console(stderr=True, highlight=False)
+    try:
+        pipeline = Pipeline.load(models, threads=threads)
+    except ModelError as error:
+        errors.print(f"[bold red]recognize:[/] {error}")
+        sys.exit(2)
+    files = [f for path in paths for f in _files(path)]
+    several = len(files) > 1
+    failed = 0
+    table = Table("picture", "plate", "confidence", "also", "vehicle", "ms")
+    columns = (TextColumn("reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=errors, transient=True, disable=not (several and errors.is_terminal)) as progress:
+        task = progress.add_task("reading", total=len(files))
+        for file in files:
+            try:
+                for item in _items(file):
+                    image = decode(file.read_bytes()) if item.image is None else item.image
+                    begun = time.perf_counter()
+                    found = pipeline.recognize(image)
+                    ms = (time.perf_counter() - begun) * 1000
+                    plates = [p for p in found.plates if p.confidence >= min_confidence]
+                    if as_json:
+                        print(json.dumps(_object(item.name, found, plates, ms)))
+                    else:
+                        _rows(table, item.name, found, plates, ms)
+                    if draw is not None:
+                        _draw(_target(draw, item, several=several or item.image is not None), image, found, plates)
+            except (ImageError, SourceError, OSError) as error:
+                failed += 1
+                errors.print(f"[red]{file.name}:[/] {error}")
+            progress.advance(task)
+    if not as_json:
+        console.print(table)
+    sys.exit(1 if failed else 0)
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_dir():
+        return sorted(p for p in path.rglob("*") if p.suffix.lower() in PICTURES | _VIDEOS)
+    return [path]
+
+
+def _items(file: Path) -> Iterator[Item]:
+    if file.suffix.lower() not in _VIDEOS:
+        yield Item(file.name, file)
+        return
+    import av
+
+    try:
+        with av.open(str(file)) as container:
+            for number, frame in enumerate(container.decode(video=0)):
+                yield Item(f"{file.name}#{number}", file, frame.to_ndarray(format="bgr24"))
+    except (av.FFmpegError, IndexError) as error:
+        raise SourceError(f"the video cannot be played ({type(error).__name__}): check the file") from error
+
+
+def _object(name: str, found: Recognition, plates: list[PlateRead], ms: float) -> dict[str, object]:
+    return {
+        "image": name,
+        "plates": [
+            {
+                "text": p.text, "box": [round(float(v), 1) for v in p.box], "confidence": round(p.confidence, 4),
+                "candidates": [text for text, _ in p.candidates], "state": p.state,
+            }
+            for p in plates if p.readable
+        ],
+        "vehicles": [{"type": v.type, "colour": v.colour, "box": [round(float(x), 1) for x in v.box]} for v in found.vehicles],
+        "ms": round(ms, 2),
+        "models": found.model_version,
+    }  # fmt: skip
+
+
+def _rows(table: Table, name: str, found: Recognition, plates: list[PlateRead], ms: float) -> None:
+    vehicles = [f"{v.colour} {v.type} {v.type_confidence:.2f}" for v in found.vehicles]
+    lines = max(len(plates), len(vehicles), 1)
+    for i in range(lines):
+        plate = plates[i] if i < len(plates) else None
+        text = "" if plate is None else plate.text if plate.readable else "unreadable"
+        also = "" if plate is None else " ".join(t for t, _ in plate.candidates[1:3])
+        confidence = "" if plate is None or not plate.readable else f"{plate.confidence:.2f}"
+        vehicle = vehicles[i] if i < len(vehicles) else ""
+        table.add_row(name if i == 0 else "", f"[bold]{text}[/]", confidence, also, vehicle, f"{ms:.0f}" if i == 0 else "")
+
+
+def _target(draw: Path, item: Item, *, several: bool) -> Path:
+    if not several:
+        return draw
+    draw.mkdir(parents=True, exist_ok=True)
+    return draw / f"{item.name.replace('#', '-')}.png"
+
+
+def _draw(target: Path, image: Image, found: Recognition, plates: list[PlateRead]) -> None:
+    import cv2
+    import numpy as np
+
+    drawn = image.copy()
+    width = max(2, image.shape[1] // 500)
+    for vehicle in found.vehicles:
+        x, y, w, h = (round(float(v)) for v in vehicle.box)
+        cv2.rectangle(drawn, (x, y), (x + w, y + h), (60, 180, 255), width)
+        cv2.putText(drawn, f"{vehicle.colour} {vehicle.type}", (x, max(12, y - 6)), cv2.FONT_HERSHEY_SIMPLEX, 0.25 * width, (60, 180, 255), max(1, width // 2), cv2.LINE_AA)
+    for plate in plates:
+        corners = np.round(plate.corners).astype(np.int32)
+        cv2.polylines(drawn, [corners.reshape(-1, 1, 2)], isClosed=True, color=(60, 220, 60), thickness=width)
+        x, y = (int(v) for v in corners.min(axis=0))
+        label = f"{plate.text} {plate.confidence:.2f}" if plate.readable else "unreadable"
+        cv2.putText(drawn, label, (x, max(14, y - 8)), cv2.FONT_HERSHEY_SIMPLEX, 0.35 * width, (60, 220, 60), max(1, width // 2 + 1), cv2.LINE_AA)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not cv2.imwrite(str(target), drawn):
+        raise OSError(f"{target} could not be written: give a name that ends with .png or .jpg")
