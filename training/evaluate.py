@@ -12,6 +12,7 @@ import json
 import statistics
 import sys
 import time
+from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from scenes.clip import Clip
+from scenes.weather import CONDITIONS, Condition
 from services.recognizer.decode import decode
 from services.recognizer.detect import Detector, VehicleBox, overlaps
 from services.recognizer.engine import Engine
@@ -201,17 +203,18 @@ def _matched(found: list[VehicleBox], photo: data.Photo) -> list[tuple[float, da
     return pairs
 
 
-def clips(pipeline: Pipeline, *, seeds: range, passes: int, condition: str = "day") -> float:
-    """Share of generated passes whose surest read over all frames is the truth."""
+def clips(pipeline: Pipeline, *, seeds: range, passes: int, condition: Condition = "day") -> float:
+    """Share of generated passes read right: every frame votes for its text by confidence times the plate's width."""
     right = total = 0
     for seed in seeds:
-        clip = Clip(seed, fps=5, passes=passes, condition=condition)  # type: ignore[arg-type]
+        clip = Clip(seed, fps=5, passes=passes, condition=condition)
         for each in clip.passes:
-            reads = [
-                p for i in range(each.first, each.last + 1) for p in pipeline.recognize(clip.frame(i)).plates
-            ]
-            best = max((p for p in reads if p.readable), key=lambda p: p.confidence, default=None)
-            right += best is not None and folded(best.text) == folded(each.text)
+            votes: dict[str, float] = defaultdict(float)
+            for index in range(each.first, each.last + 1):
+                for plate in pipeline.recognize(clip.frame(index)).plates:
+                    if plate.readable:
+                        votes[folded(plate.text)] += plate.confidence * plate.box[2]
+            right += bool(votes) and max(votes, key=lambda text: votes[text]) == folded(each.text)
             total += 1
     return right / max(1, total)
 
@@ -229,7 +232,7 @@ def report(models_folder: Path, folder: Path, output: Path | None = None) -> dic
         print(name, result[name], flush=True)
     result["detection"] = detection(Models.load(models_folder), data.photos(folder, "valid"))
     print("detection", result["detection"], flush=True)
-    for condition in ("day", "night", "rain", "blur"):
+    for condition in CONDITIONS:
         result[f"clips_{condition}"] = clips(pipeline, seeds=range(10), passes=4, condition=condition)
         print("clips", condition, result[f"clips_{condition}"], flush=True)
     return result

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -31,16 +32,17 @@ def xyxy(box):
 
 @pytest.mark.req("R-REC-1")
 def test_generated_day_passes_are_read(pipeline):
-    """The demo's promise: of all passes, at least nine in ten are read right in at least one sure frame."""
+    """The demo's promise: nine passes in ten are read right, each frame voting by its confidence and its plate's width."""
     right = total = 0
     for seed in range(6):
         clip = Clip(seed, fps=4, passes=3)
         for each in clip.passes:
-            reads = [
-                p for i in range(each.first, each.last + 1) for p in pipeline.recognize(clip.frame(i)).plates
-            ]
-            best = max((p for p in reads if p.readable), key=lambda p: p.confidence, default=None)
-            right += best is not None and best.text.translate(FOLD) == each.text.translate(FOLD)
+            votes = Counter()
+            for index in range(each.first, each.last + 1):
+                for plate in pipeline.recognize(clip.frame(index)).plates:
+                    if plate.readable:
+                        votes[plate.text.translate(FOLD)] += plate.confidence * plate.box[2]
+            right += bool(votes) and votes.most_common(1)[0][0] == each.text.translate(FOLD)
             total += 1
     assert right / total >= 0.9
 
