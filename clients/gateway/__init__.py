@@ -1,1 +1,1 @@
-"""The camera gateway: frames to the recognizer, sightings into a durable spool, reads into the store."""
+"""The camera gateway: frames to the recognizer, sightings to a spool on disk, the spool to ``reads``."""

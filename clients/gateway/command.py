@@ -1,156 +1,192 @@
-"""``plateward gateway``: plays a camera, a video, a folder or generated scenes through the platform."""
+"""``plateward gateway``: one camera, from its frames to stored reads."""
 
 from __future__ import annotations
 
 import asyncio
-import sys
-from collections.abc import Iterator
-from itertools import islice
+import signal
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
-import grpc
 import typer
 from rich.console import Console
-from rich.live import Live
-from rich.table import Table
 
 from clients.connection import Connection
-from clients.gateway.sender import Sender, Sent
-from clients.gateway.sources import Frame, SourceError, open_source
-from clients.gateway.spool import Spool, SpoolFullError
-from clients.gateway.stream import Progress, Streamer
-from plateward.common.v1 import recognition_pb2
-from plateward.recognizer.v1 import recognizer_pb2
-from servicekit.errors import parse_rpc_error
+from clients.gateway.counters import Counters
+from clients.gateway.display import Display
+from clients.gateway.feed import Feed
+from clients.gateway.sender import Sender
+from clients.gateway.sources import Source, SourceError, open_source
+from clients.gateway.spool import Spool, SpoolError
+from clients.gateway.stream import Stream, StreamError
 
-_REFRESH_S = 0.25
+_FAILED, _INTERRUPTED = 1, 130
+_WATCH_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run of the gateway is to do."""
+
+    connect: Path
+    identity: str
+    camera: str
+    spool: Path
+    start: datetime | None
+    pace: float
+    most_frames: int
+    patience_s: float | None
+    requeue: bool
 
 
 def gateway(
     source: Annotated[
-        str,
+        str | None,
         typer.Argument(
-            help="Folder of pictures, video file or rtsp:// address; nothing plays generated street scenes."
+            help="Folder of pictures, video file or camera URL (rtsp://…). Left out: generated street scenes."
         ),
-    ] = "",
-    camera: Annotated[
-        str, typer.Option(help="ID of the camera, registered with the reads service.")
-    ] = "cam-laguna-1",
-    connect: Annotated[Path, typer.Option(help="Folder of the stack (stack.json).")] = Path(".plateward"),
-    once: Annotated[
-        bool, typer.Option("--once", help="Play the source once; generated scenes go on otherwise.")
-    ] = False,
-    seed: Annotated[int, typer.Option(help="Seed of the generated scenes.")] = 1,
-    plate: Annotated[
-        list[str] | None, typer.Option(help="A plate that passes in the generated scenes; may be repeated.")
     ] = None,
-    passes: Annotated[int, typer.Option(help="Vehicles that pass in a generated clip.", min=1)] = 5,
-    fps: Annotated[float, typer.Option(help="Frames a second of generated scenes.", min=1, max=60)] = 8.0,
-    max_frames: Annotated[int, typer.Option(help="Stop after this many frames; 0 means all.", min=0)] = 0,
+    camera: Annotated[str, typer.Option(help="ID of the camera, as registered.")] = "cam-laguna-1",
+    once: Annotated[
+        bool, typer.Option("--once", help="Play generated scenes once; end when everything is stored.")
+    ] = False,
+    fps: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            help="Play a recording at so many frames a second (0: as fast as they are read), and take a folder's "
+            "pictures as frames of one camera (0: each picture stands for itself).",
+        ),
+    ] = 0,
+    sample: Annotated[
+        float, typer.Option(min=0.1, max=60, help="Frames a second that are taken of a video or camera.")
+    ] = 10,
+    max_frames: Annotated[int, typer.Option(min=0, help="End after so many frames; 0: no limit.")] = 0,
+    start: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%dT%H:%M:%S"],
+            help="When a recording began (UTC); played again with the same start it stores nothing twice.",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Decides the generated scenes.")] = 1,
+    passes: Annotated[int, typer.Option(min=1, max=1000, help="Vehicles in the generated scenes.")] = 5,
+    plate: Annotated[
+        list[str] | None,
+        typer.Option(help="A plate that passes in the generated scenes; repeat for several."),
+    ] = None,
+    spool: Annotated[
+        Path | None,
+        typer.Option(help="File of sightings that wait; in the connection folder if left out."),
+    ] = None,
+    requeue: Annotated[
+        bool, typer.Option("--requeue", help="Send what was refused in earlier runs once more.")
+    ] = False,
+    patience: Annotated[
+        float, typer.Option(min=1, help="With --once: give up after so many seconds without progress.")
+    ] = 120,
+    identity: Annotated[str, typer.Option(help="Client certificate of the connection folder.")] = "gateway",
+    connect: Annotated[Path, typer.Option(help="Connection folder, which holds stack.json.")] = Path(
+        ".plateward"
+    ),
 ) -> None:
-    """Stream frames to the recognizer and store one read for each vehicle pass; survives every break on the way."""
+    """Play a camera through the recognizer; each vehicle pass becomes one stored read, whatever breaks on the way."""
     console = Console(highlight=False)
-    connection = Connection.load(connect)
-    spool = Spool(connection.root / "gateway" / f"{camera}.spool")
+    plan = Plan(
+        connect, identity, camera, spool or connect / "gateway" / f"{camera}.sqlite",
+        start.replace(tzinfo=UTC) if start else None, fps, max_frames, patience if once else None, requeue,
+    )  # fmt: skip
     try:
-        frames = _frames(source, once=once, seed=seed, fps=fps, plates=plate or [], passes=passes)
-        sent = asyncio.run(_play(connection, camera, islice(frames, max_frames or None), spool, console))
-    except (SourceError, SpoolFullError) as error:
-        console.print(f"[bold red]gateway:[/] {error}")
-        sys.exit(1)
-    except grpc.aio.AioRpcError as error:
-        fault = parse_rpc_error(error)
-        console.print(f"[bold red]gateway: refused[/] {fault or error.details()}")
-        sys.exit(1)
-    except KeyboardInterrupt:
-        console.print(f"stopped; {spool.depth} sightings wait in the spool for the next start")
-        sys.exit(130)
-    finally:
-        rejected = spool.rejected
-        spool.close()
-    for read_id, reason in rejected[-3:]:
-        console.print(f"[yellow]rejected[/] {read_id}: {reason}")
-    sys.exit(1 if sent.rejected else 0)
+        while True:
+            opened = open_source(source, seed=seed, passes=passes, plates=plate or (), sample=sample, fps=fps)
+            code = asyncio.run(play(plan, opened, console))
+            if once or code or not opened.generated:
+                break
+            seed += 1
+    except (SourceError, SpoolError, StreamError) as error:
+        Console(stderr=True).print(f"gateway: {error}", markup=False, style="red", soft_wrap=True)
+        raise typer.Exit(_FAILED) from None
+    raise typer.Exit(code)
 
 
-def _frames(
-    source: str, *, once: bool, seed: int, fps: float, plates: list[str], passes: int
-) -> Iterator[Frame]:
-    offset = 0
-    while True:
-        number = 0
-        for frame in open_source(source, seed=seed, fps=fps, plates=plates, passes=passes):
-            number = frame.number
-            yield Frame(offset + number, frame.at, frame.jpeg)
-        if once or source:
-            return
-        offset, seed = offset + number, seed + 1
+async def play(plan: Plan, source: Source, console: Console) -> int:
+    """Play a source to its end; return the exit code.
 
-
-async def _play(
-    connection: Connection, camera: str, frames: Iterator[Frame], spool: Spool, console: Console
-) -> Sent:
-    progress, sent, done = Progress(), Sent(), asyncio.Event()
-    async with (
-        connection.channel("recognizer", "gateway") as recognizer,
-        connection.channel("reads", "gateway") as reads,
-    ):
-        streamer = Streamer(
-            recognizer, camera, frames, spool, progress, lambda s: console.print(f"  {_line(s)}")
-        )
-
-        async def stream() -> None:
-            try:
-                await streamer.run()
-            finally:
-                done.set()
-
-        with (
-            Live(console=console, auto_refresh=False, transient=True)
-            if console.is_terminal
-            else _Quiet() as live
+    Raises:
+        ConnectionFileError, SourceError, StreamError, SpoolError: each with the next step.
+    """
+    connection = Connection.load(plan.connect)
+    counters = Counters()
+    spool = Spool(plan.spool)
+    console.print(f"  {plan.camera}: {source.name}", markup=False, soft_wrap=True)
+    start = plan.start or datetime.now(UTC) - timedelta(seconds=source.seconds)
+    feed = Feed(source, counters, start=start, pace=plan.pace, most_frames=plan.most_frames)
+    display = Display(console, counters, plan.most_frames or source.total, source.generated)
+    _stop_gently(feed)
+    try:
+        async with (
+            connection.channel("recognizer", plan.identity) as recognizer,
+            connection.channel("reads", plan.identity) as reads,
         ):
-
-            async def show() -> None:
-                while True:
-                    live.update(_table(camera, progress, sent, spool), refresh=True)
-                    await asyncio.sleep(_REFRESH_S)
-
-            shown = asyncio.create_task(show())
+            if plan.requeue:
+                console.print(f"  {await spool.requeue()} refused sightings wait again")
+            stream = Stream(plan.camera, feed, spool, recognizer, counters, display.sighting)
+            sending = asyncio.create_task(Sender(spool, reads, counters).run())
+            showing = asyncio.create_task(display.run())
             try:
-                await asyncio.gather(stream(), Sender(reads, spool, sent).run(done))
+                await _until_stored(plan, stream, spool, counters, sending)
             finally:
-                shown.cancel()
-    console.print(
-        f"  {camera}: {progress.frames} frames, {progress.sightings} vehicle passes, {sent.stored} reads stored, {sent.duplicates} known before, "
-        f"{sent.rejected} rejected; {progress.reconnects + sent.failures} breaks survived, {progress.dropped} frames dropped"
-    )
-    return sent
+                sending.cancel()
+                showing.cancel()
+                await asyncio.gather(sending, showing, return_exceptions=True)
+        interrupted, rejected = feed.stopped, await spool.rejected()
+        display.summary(rejected, spool.depth)
+        if rejected or spool.depth or not stream.finished:
+            return _FAILED
+        return _INTERRUPTED if interrupted else 0
+    finally:
+        feed.stop()
+        spool.close()
 
 
-class _Quiet:
-    """Stands where a terminal would show a live table."""
+def _stop_gently(feed: Feed) -> None:
+    """Let the first signal end the source, so that what is under way is stored; the next one ends the process."""
+    loop = asyncio.get_running_loop()
 
-    def __enter__(self) -> _Quiet:
-        return self
+    def stop() -> None:
+        feed.stop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
 
-    def __exit__(self, *_: object) -> None:
-        return
-
-    def update(self, _table: Table, *, refresh: bool) -> None:
-        """Show nothing."""
-
-
-def _table(camera: str, progress: Progress, sent: Sent, spool: Spool) -> Table:
-    table = Table("camera", "frames", "passes", "stored", "in the spool", "breaks", "warnings")
-    breaks = progress.reconnects + sent.failures
-    row = (camera, progress.frames, progress.sightings, sent.stored, spool.depth, breaks, progress.warnings)
-    table.add_row(*map(str, row))
-    return table
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
 
 
-def _line(sighting: recognizer_pb2.Sighting) -> str:
-    vehicle = recognition_pb2.VehicleType.Name(sighting.vehicle.type).removeprefix("VEHICLE_TYPE_").lower()
-    text = sighting.plate.text or "unreadable"
-    return f"[bold]{text:9}[/] {sighting.plate.confidence:.2f}  {sighting.vehicle.colour} {vehicle}, {sighting.frames} frames"
+async def _until_stored(
+    plan: Plan, stream: Stream, spool: Spool, counters: Counters, sending: asyncio.Task[None]
+) -> None:
+    """Wait until the source is read and the spool is empty, or nothing has moved for longer than patience."""
+
+    async def work() -> None:
+        await stream.run()
+        await spool.emptied.wait()
+
+    async def watch() -> None:
+        loop = asyncio.get_running_loop()
+        at, before = loop.time(), counters.moved()
+        while plan.patience_s is None or loop.time() - at < plan.patience_s:
+            await asyncio.sleep(_WATCH_S)
+            if (now := counters.moved()) != before:
+                at, before = loop.time(), now
+
+    working, watching = asyncio.create_task(work()), asyncio.create_task(watch())
+    try:
+        await asyncio.wait({working, watching, sending}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (working, sending):
+            if task.done():
+                await task
+    finally:
+        for task in (working, watching):
+            task.cancel()
+        await asyncio.gather(working, watching, return_exceptions=True)

@@ -1,127 +1,224 @@
-"""Where frames come from: generated scenes, a folder of pictures, a video file, an RTSP camera.
+"""Where frames come from: a generated clip, a folder of pictures, a video file, a camera's URL.
 
-A source is a plain iterator of frames with rising numbers and times. It runs in a thread of its own: drawing, decoding and
-encoding take longer than anything else the gateway does.
+Rules
+-----
+1. A source gives JPEG bytes, encoded once; a picture that is JPEG already is passed on as it is.
+2. A recording's times are its start plus the place in it; a camera's are the clock's.
+3. Opening and reading a camera time out; what cannot be used says so with the next step.
 """
 
 from __future__ import annotations
 
+import io
+import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any, Protocol
 
-import cv2
-import numpy as np
-import numpy.typing as npt
-
-PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
-_QUALITY = 88
-_PICTURE_APART = timedelta(seconds=30)
-_RTSP_TIMEOUT_S = (10.0, 10.0)
-
-Image = npt.NDArray[np.uint8]
+PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+CLIP_FPS = 8.0
+PICTURES_APART_S = 30.0  # longer than any pass: each picture of a folder stands for itself
+_QUALITY = 90
+_OPEN_S, _READ_S = 10.0, 10.0
 
 
 class SourceError(Exception):
-    """The source cannot be played; the message says why and what to do."""
+    """A source that cannot be opened or read; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
-    """One frame, encoded once."""
+class Still:
+    """A frame of a source: seconds since the source's start, JPEG bytes."""
 
-    number: int
-    at: datetime
+    at: float
     jpeg: bytes
 
 
-def encode(image: Image) -> bytes:
-    """Return a picture, (height, width, 3) BGR, as JPEG bytes."""
-    done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
-    if not done:
-        raise SourceError("a frame could not be encoded")
-    return bytes(data)
+class Source(Protocol):
+    """Something that gives frames.
 
-
-def generated(seed: int, fps: float, plates: Sequence[str], passes: int) -> Iterator[Frame]:
-    """Yield the frames of a generated clip: vehicles passing a camera, the given plates among them."""
-    import random
-
-    from scenes.clip import Clip
-    from scenes.texts import draw_text
-
-    rng = random.Random(f"gateway {seed}")  # noqa: S311 - a seeded clip, nothing secret
-    texts = [draw_text(rng, "us") for _ in range(max(0, passes - len(plates)))]
-    for plate in plates:
-        texts.insert(rng.randint(0, len(texts)), plate)
-    clip = Clip(seed, fps=fps, passes=texts)
-    begin = datetime.now(UTC) - timedelta(seconds=len(clip) / fps)
-    for number, image in enumerate(clip, start=1):
-        yield Frame(number, begin + timedelta(seconds=number / fps), encode(image))
-
-
-def pictures(folder: Path) -> Iterator[Frame]:
-    """Yield the pictures of a folder, or one picture, each as a pass of its own.
-
-    Raises:
-        SourceError: there is no picture.
+    Attributes:
+        name: what to call it.
+        live: a camera, which does not wait; a recording does.
+        generated: made up, so that its plates are nobody's.
+        total: how many frames it has, or None where that is not known.
+        seconds: how long it lasts, 0 where that is not known.
     """
-    files = (
-        sorted(p for p in folder.rglob("*") if p.suffix.lower() in PICTURES) if folder.is_dir() else [folder]
-    )
-    if not files:
-        raise SourceError(f"{folder} holds no picture ({', '.join(sorted(PICTURES))})")
-    begin = datetime.now(UTC) - len(files) * _PICTURE_APART
-    for number, file in enumerate(files, start=1):
-        yield Frame(number, begin + number * _PICTURE_APART, file.read_bytes())
+
+    name: str
+    live: bool
+    generated: bool
+    total: int | None
+    seconds: float
+
+    def frames(self) -> Iterator[Still]:
+        """Yield the frames in order.
+
+        Raises:
+            SourceError: the source cannot be opened or read.
+        """
 
 
-def video(url: str) -> Iterator[Frame]:
-    """Yield the frames of a video file or an RTSP camera.
+class ClipSource:
+    """Generated street scenes: deterministic by seed, with the plates asked for among them."""
 
-    Raises:
-        SourceError: it cannot be opened, or it stops in the middle.
-    """
-    import av
+    live = False
+    generated = True
 
-    live = "://" in url
-    try:
-        with av.open(
-            url, timeout=_RTSP_TIMEOUT_S, options={"rtsp_transport": "tcp"} if live else {}
-        ) as container:
-            stream = container.streams.video[0]
-            begin = datetime.now(UTC)
-            for number, frame in enumerate(container.decode(stream), start=1):
-                at = (
-                    datetime.now(UTC)
-                    if live or frame.time is None
-                    else begin + timedelta(seconds=float(frame.time))
-                )
-                yield Frame(number, at, encode(frame.to_ndarray(format="bgr24")))
-    except (av.FFmpegError, IndexError, OSError) as error:
-        raise SourceError(
-            f"{url} cannot be played ({type(error).__name__}): check the address or the file"
-        ) from error
+    def __init__(self, seed: int, passes: int, plates: Sequence[str]) -> None:
+        from scenes.clip import Clip
+        from scenes.texts import draw_text
+
+        rng = random.Random(f"gateway {seed}")  # noqa: S311 - scenes that can be had again, nothing secret
+        texts = [draw_text(rng, "us") for _ in range(max(0, passes - len(plates)))]
+        for plate in plates:
+            texts.insert(rng.randint(0, len(texts)), plate)
+        try:
+            self._clip = Clip(seed, CLIP_FPS, texts)
+        except ValueError as error:
+            raise SourceError(f"{error}: give --plate a text that plates carry, such as 8ABC123") from error
+        self.name = f"generated street scenes, seed {seed}, {len(texts)} vehicles"
+        self.total: int | None = len(self._clip)
+        self.seconds = len(self._clip) / CLIP_FPS
+
+    def frames(self) -> Iterator[Still]:
+        """Yield the frames of the clip."""
+        import cv2
+
+        for index, image in enumerate(self._clip):
+            _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+            yield Still(index / CLIP_FPS, bytes(data))
 
 
-def open_source(source: str, *, seed: int, fps: float, plates: Sequence[str], passes: int) -> Iterator[Frame]:
-    """Return the frames of what the user named; nothing means generated scenes.
+class FolderSource:
+    """Pictures in the order of their names: each for itself, or with ``fps`` as frames of one camera."""
 
-    Raises:
-        SourceError: there is no such file or folder.
-    """
-    if not source:
-        return generated(seed, fps, plates, passes)
-    if "://" in source:
-        return video(source)
-    path = Path(source)
-    if path.is_dir() or path.suffix.lower() in PICTURES:
-        if not path.exists():
-            raise SourceError(f"there is no {path}")
-        return pictures(path)
-    if not path.is_file():
-        raise SourceError(
-            f"there is no {path}: give a folder of pictures, a video file or an rtsp:// address"
+    live = False
+    generated = False
+
+    def __init__(self, path: Path, fps: float) -> None:
+        self._files = (
+            sorted(p for p in path.iterdir() if p.suffix.lower() in PICTURES) if path.is_dir() else [path]
         )
-    return video(source)
+        if not self._files:
+            raise SourceError(f"{path} holds no pictures: give a folder with {', '.join(PICTURES)} files")
+        self._apart = 1 / fps if fps else PICTURES_APART_S
+        self.name = str(path)
+        self.total: int | None = len(self._files)
+        self.seconds = len(self._files) * self._apart
+
+    def frames(self) -> Iterator[Still]:
+        """Yield the pictures; what is no picture is passed on, for the recognizer to say so."""
+        for index, file in enumerate(self._files):
+            try:
+                data = file.read_bytes()
+            except OSError as error:
+                raise SourceError(
+                    f"{file} cannot be read ({error.strerror}): check its permissions"
+                ) from error
+            jpeg = data if file.suffix.lower() in {".jpg", ".jpeg"} else _as_jpeg(data)
+            yield Still(index * self._apart, jpeg)
+
+
+class VideoSource:
+    """A video file or a camera's URL, through PyAV."""
+
+    generated = False
+
+    def __init__(self, location: str, sample: float) -> None:
+        self._location, self._sample = location, sample
+        self.live = "://" in location
+        # Credentials of a camera's URL are not for the screen.
+        self.name = location.rpartition("@")[2] if self.live else location
+        self.total: int | None = None
+        self.seconds = 0.0
+        if not self.live:
+            self._measure()
+
+    def _measure(self) -> None:
+        with self._open() as container:
+            if container.duration:
+                self.seconds = container.duration / 1_000_000
+                rate = float(container.streams.video[0].average_rate or self._sample)
+                self.total = max(1, round(self.seconds * min(rate, self._sample)))
+
+    def _open(self) -> Any:
+        import av
+
+        options = {"rtsp_transport": "tcp"} if self._location.startswith("rtsp") else {}
+        try:
+            container = av.open(self._location, options=options, timeout=(_OPEN_S, _READ_S))
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise SourceError(
+                f"{self.name} cannot be opened ({_told(error)}): check the address, the file and the credentials"
+            ) from error
+        if not container.streams.video:
+            container.close()
+            raise SourceError(
+                f"{self.name} has no video: give a video file, a folder of pictures or a camera's URL"
+            )
+        return container
+
+    def frames(self) -> Iterator[Still]:
+        """Yield frames, at most ``sample`` a second."""
+        import av
+
+        with self._open() as container:
+            container.streams.video[0].thread_type = "AUTO"
+            due, begun = 0.0, None
+            try:
+                for frame in container.decode(video=0):
+                    if frame.time is None:
+                        continue
+                    begun = frame.time if begun is None else begun
+                    at = max(0.0, frame.time - begun)
+                    # Half a frame of patience: 30 frames a second sampled at 10 are every third.
+                    if at + 0.005 < due:
+                        continue
+                    due = max(due + 1 / self._sample, at)
+                    yield Still(at, _encoded(frame.to_image()))
+            except (av.FFmpegError, OSError) as error:
+                raise SourceError(f"{self.name} stopped giving frames ({_told(error)})") from error
+
+
+def open_source(
+    location: str | None, *, seed: int, passes: int, plates: Sequence[str], sample: float, fps: float
+) -> Source:
+    """Return the source of an argument: nothing (generated scenes), a folder, a file, a URL.
+
+    Raises:
+        SourceError: there is no such thing, or it holds no pictures.
+    """
+    if location is None:
+        return ClipSource(seed, passes, plates)
+    if "://" in location:
+        return VideoSource(location, sample)
+    path = Path(location)
+    if not path.exists():
+        raise SourceError(
+            f"there is no {location}: give a folder of pictures, a video file or a camera's URL"
+        )
+    if path.is_dir() or path.suffix.lower() in PICTURES:
+        return FolderSource(path, fps)
+    return VideoSource(location, sample)
+
+
+def _as_jpeg(data: bytes) -> bytes:
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(data)) as picture:
+            return _encoded(picture)
+    except (OSError, SyntaxError, ValueError):
+        return data
+
+
+def _encoded(picture: Any) -> bytes:
+    buffer = io.BytesIO()
+    picture.convert("RGB").save(buffer, "JPEG", quality=_QUALITY)
+    return buffer.getvalue()
+
+
+def _told(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or type(error).__name__).lower()

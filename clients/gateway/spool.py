@@ -1,94 +1,167 @@
-"""The durable spool between recognizer and reads: SQLite, written through to the disk before anything is acknowledged.
+"""Sightings on disk until ``reads`` has answered for them: SQLite, written through, bounded.
 
 Rules
 -----
-1. ``put`` returns when the sighting is on disk; the same ID twice is one row.
-2. A row goes only when ``reads`` has answered for it; one that ``reads`` rejects is kept apart with its reason.
-3. The spool is bounded: a full one refuses, and the gateway stops taking frames instead of losing sightings.
+1. A sighting that was added survives the loss of power: WAL with ``synchronous=FULL``.
+2. What leaves the spool was stored, was known, or was refused with a reason; the refused are kept apart and counted.
+3. The spool has a size; adding to a full one waits.
 """
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
-MOST = 200_000
+_T = TypeVar("_T")
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS waiting (number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, body BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS rejected (
+  id TEXT PRIMARY KEY, reason TEXT NOT NULL, message TEXT NOT NULL, body BLOB NOT NULL,
+  at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')));
+"""
+_PRAGMAS = ("locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = FULL")
+_APART = "INSERT OR REPLACE INTO rejected (id, reason, message, body) SELECT id, ?, ?, body FROM waiting WHERE id = ?"
+_AGAIN = "INSERT OR IGNORE INTO waiting (id, body) SELECT id, body FROM rejected ORDER BY at, id"
 
 
-class SpoolFullError(Exception):
-    """The spool has as many sightings as it may hold."""
+class SpoolError(Exception):
+    """The spool cannot be used; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A sighting that ``reads`` refused."""
+
+    id: str
+    reason: str
+    message: str
 
 
 class Spool:
-    """The spool of one gateway. Its methods block; call them from a thread."""
+    """The spool of one camera. One process at a time.
 
-    def __init__(self, path: Path, most: int = MOST) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._most = most
-        self._lock = threading.Lock()
-        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=30)
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = FULL")
-        self._db.execute("CREATE TABLE IF NOT EXISTS waiting (id TEXT PRIMARY KEY, sighting BLOB NOT NULL)")
-        self._db.execute(
-            "CREATE TABLE IF NOT EXISTS rejected (id TEXT PRIMARY KEY, sighting BLOB NOT NULL, reason TEXT NOT NULL)"
-        )
+    Attributes:
+        filled: set while sightings wait.
+        emptied: set while none does.
+    """
 
-    def put(self, sighting_id: str, sighting: bytes) -> None:
-        """Store a sighting.
+    def __init__(self, file: Path, most: int = 100_000) -> None:
+        """Open a spool, or make it.
 
         Raises:
-            SpoolFullError: there is no room.
+            SpoolError: the file is no spool, or another gateway uses it.
         """
-        with self._lock:
-            if self._count("waiting") >= self._most:
-                raise SpoolFullError(
-                    f"{self._most} sightings wait: bring the reads service back, or give the spool more room"
-                )
-            self._db.execute(
-                "INSERT OR IGNORE INTO waiting (id, sighting) VALUES (?, ?)", (sighting_id, sighting)
-            )
-
-    def batch(self, most: int) -> list[tuple[str, bytes]]:
-        """Return the oldest sightings that wait."""
-        with self._lock:
-            return self._db.execute(
-                "SELECT id, sighting FROM waiting ORDER BY rowid LIMIT ?", (most,)
-            ).fetchall()
-
-    def settle(self, stored: Iterable[str], rejected: Mapping[str, str]) -> None:
-        """Let go of what is stored; keep apart what was rejected, with the reason."""
-        with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
-            for sighting_id, reason in rejected.items():
-                self._db.execute(
-                    "INSERT OR REPLACE INTO rejected SELECT id, sighting, ? FROM waiting WHERE id = ?",
-                    (reason, sighting_id),
-                )
-            self._db.executemany("DELETE FROM waiting WHERE id = ?", [(i,) for i in (*stored, *rejected)])
-            self._db.execute("COMMIT")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        self._most = most
+        self._lock = threading.Lock()
+        self._room = asyncio.Event()
+        self.filled = asyncio.Event()
+        self.emptied = asyncio.Event()
+        self._database = sqlite3.connect(file, timeout=2.0, isolation_level=None, check_same_thread=False)
+        try:
+            for pragma in _PRAGMAS:
+                self._database.execute(f"PRAGMA {pragma}")
+            self._database.executescript(_SCHEMA)
+            self._depth = int(self._database.execute("SELECT count(*) FROM waiting").fetchone()[0])
+        except sqlite3.DatabaseError as error:
+            self._database.close()
+            in_use = isinstance(error, sqlite3.OperationalError)
+            todo = "end the other gateway of this camera" if in_use else "move it away and start again"
+            raise SpoolError(f"{file} cannot be used ({error}): {todo}") from error
+        file.chmod(0o600)
+        self._signal()
 
     @property
     def depth(self) -> int:
-        """How many wait."""
-        with self._lock:
-            return self._count("waiting")
+        """How many sightings wait."""
+        return self._depth
 
-    @property
-    def rejected(self) -> list[tuple[str, str]]:
-        """(ID, reason) of what was rejected."""
-        with self._lock:
-            return self._db.execute("SELECT id, reason FROM rejected ORDER BY rowid").fetchall()
+    async def add(self, sighting_id: str, body: bytes) -> None:
+        """Write a sighting through to the disk, once. A full spool waits for room."""
+        while self._depth >= self._most:
+            self._room.clear()
+            await self._room.wait()
+        insert = "INSERT OR IGNORE INTO waiting (id, body) VALUES (?, ?)"
+        self._depth += await self._run(lambda db: db.execute(insert, (sighting_id, body)).rowcount)
+        self._signal()
+
+    async def batch(self, most: int, most_bytes: int) -> list[tuple[str, bytes]]:
+        """Return the sightings that wait longest: at least one where any waits, else within both limits."""
+        select = "SELECT id, body FROM waiting ORDER BY number LIMIT ?"
+        rows = await self._run(lambda db: db.execute(select, (most,)).fetchall())
+        taken: list[tuple[str, bytes]] = []
+        size = 0
+        for sighting_id, body in rows:
+            size += len(body)
+            if taken and size > most_bytes:
+                break
+            taken.append((sighting_id, body))
+        return taken
+
+    async def settle(self, ids: Iterable[str], rejected: Sequence[Rejected] = ()) -> None:
+        """Let go of sightings that were answered for; keep the refused ones apart. One transaction."""
+        apart = [(r.reason, r.message, r.id) for r in rejected]
+        gone = [(i,) for i in (*ids, *(r.id for r in rejected))]
+
+        def work(db: sqlite3.Connection) -> int:
+            with _transaction(db):
+                db.executemany(_APART, apart)
+                return db.executemany("DELETE FROM waiting WHERE id = ?", gone).rowcount if gone else 0
+
+        self._depth -= await self._run(work)
+        self._room.set()
+        self._signal()
+
+    async def rejected(self) -> list[Rejected]:
+        """Return what was refused, oldest first."""
+        select = "SELECT id, reason, message FROM rejected ORDER BY at, id"
+        return [Rejected(*row) for row in await self._run(lambda db: db.execute(select).fetchall())]
+
+    async def requeue(self) -> int:
+        """Let everything that was refused wait again; return how many."""
+
+        def work(db: sqlite3.Connection) -> int:
+            with _transaction(db):
+                moved = db.execute(_AGAIN).rowcount
+                db.execute("DELETE FROM rejected")
+            return moved
+
+        moved = await self._run(work)
+        self._depth += moved
+        self._signal()
+        return moved
+
+    def _signal(self) -> None:
+        for event, holds in ((self.filled, self._depth > 0), (self.emptied, self._depth == 0)):
+            (event.set if holds else event.clear)()
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file; what waits stays."""
         with self._lock:
-            self._db.close()
+            self._database.close()
 
-    def _count(self, table: str) -> int:
-        query = {"waiting": "SELECT count(*) FROM waiting", "rejected": "SELECT count(*) FROM rejected"}[
-            table
-        ]
-        return int(self._db.execute(query).fetchone()[0])
+    async def _run(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+        def locked() -> _T:
+            with self._lock:
+                return work(self._database)
+
+        # Shielded: a cancelled caller must not leave the count behind the table.
+        return await asyncio.shield(asyncio.to_thread(locked))
+
+
+class _transaction:  # noqa: N801 - reads as a statement
+    """All or nothing."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def __enter__(self) -> None:
+        self._db.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        self._db.execute("ROLLBACK" if kind else "COMMIT")
