@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
+from typing import Any
 
 import grpc
 from google.protobuf import any_pb2, duration_pb2
@@ -113,8 +114,8 @@ def trailers(status: status_pb2.Status) -> tuple[tuple[str, bytes], ...]:
 
 def parse_rpc_error(error: grpc.RpcError) -> PlatewardError | None:
     """Return the typed error behind a failed call, or None when the peer sent none (a refused handshake, say)."""
-    metadata = error.trailing_metadata() if hasattr(error, "trailing_metadata") else None
-    for key, value in metadata or ():
+    trailing: Any = error.trailing_metadata() if hasattr(error, "trailing_metadata") else None
+    for key, value in trailing or ():
         if key == _DETAILS_KEY:
             return _typed(status_pb2.Status.FromString(value))
     return None

@@ -91,7 +91,7 @@ def _implementation(servicer: object, method: Method) -> Callable[..., Any] | No
 
 def _handler(
     method: Method, implementation: Callable[..., Any] | None, chain: Chain
-) -> grpc.RpcMethodHandler:
+) -> grpc.RpcMethodHandler[Any, Any]:
     shapes = {
         (False, False): grpc.unary_unary_rpc_method_handler,
         (False, True): grpc.unary_stream_rpc_method_handler,

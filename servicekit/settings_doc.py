@@ -13,12 +13,12 @@ def render(service: str, settings: type[ServiceSettings]) -> str:
     for name, field in settings.model_fields.items():
         if not field.description:
             raise ValueError(f"{settings.__module__}.{name} has no description")
-        default = (
-            "**needed**"
-            if field.default is PydanticUndefined and field.default_factory is None
-            else f"`{field.default}`"
-        )
-        if field.default in {"", None}:
+        default = f"`{field.default}`"
+        if field.default_factory is not None:
+            default = "by the machine"
+        elif field.default is PydanticUndefined:
+            default = "**needed**"
+        elif field.default in {"", None}:
             default = "empty"
         lines.append(f"| `{settings.prefix()}{name.upper()}` | {default} | {field.description} |")
     return "\n".join(lines) + "\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import grpc
 import structlog
@@ -21,9 +22,9 @@ class ReloadingCertificates:
 
     def server_credentials(self) -> grpc.ServerCredentials:
         """Return server credentials that require a client certificate and follow the files."""
-        return grpc.dynamic_ssl_server_credentials(
-            self._load(), self._changed, require_client_authentication=True
-        )
+        # None keeps what is in force; the published stubs do not know that.
+        fetch: Any = self._changed
+        return grpc.dynamic_ssl_server_credentials(self._load(), fetch, require_client_authentication=True)
 
     def _stamps(self) -> tuple[tuple[int, int], ...]:
         return tuple((s.st_mtime_ns, s.st_size) for s in (path.stat() for path in self._files))
@@ -31,7 +32,7 @@ class ReloadingCertificates:
     def _load(self) -> grpc.ServerCertificateConfiguration:
         cert, key, ca = (path.read_bytes() for path in self._files)
         self._digest = hashlib.sha256(cert + key + ca).digest()
-        return grpc.ssl_server_certificate_configuration(((key, cert),), ca)
+        return grpc.ssl_server_certificate_configuration([(key, cert)], ca)
 
     def _changed(self) -> grpc.ServerCertificateConfiguration | None:
         """Return a new configuration when the files have changed; called by gRPC for each handshake."""

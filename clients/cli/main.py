@@ -10,8 +10,9 @@ from typing import Annotated
 
 import typer
 
-from clients.cli import audit, hits
+from clients.cli.audit import app as audit
 from clients.cli.demo import demo
+from clients.cli.hits import app as hits
 from clients.cli.recognize import recognize
 from clients.cli.search import search
 from clients.cli.stack import token, up
@@ -33,8 +34,8 @@ app.command(rich_help_panel="Try it")(token)
 app.command(rich_help_panel="Read plates")(recognize)
 app.command(rich_help_panel="Read plates")(gateway)
 app.command(rich_help_panel="Work with reads")(search)
-app.add_typer(hits.app, name="hits", rich_help_panel="Work with reads")
-app.add_typer(audit.app, name="audit", rich_help_panel="Check the platform")
+app.add_typer(hits, name="hits", rich_help_panel="Work with reads")
+app.add_typer(audit, name="audit", rich_help_panel="Check the platform")
 
 
 def _version(show: bool) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -25,6 +26,7 @@ from services.recognizer.pipeline import MODELS_FOLDER, ModelError, Pipeline
 from services.recognizer.results import Image, PlateRead, Recognition
 
 _VIDEOS = frozenset({".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v"})
+_PLAYED = _VIDEOS.union(PICTURES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +43,14 @@ def recognize(
     draw: Annotated[
         Path | None, typer.Option(help="Draw what was found: a file for one picture, a folder for several.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a picture on standard output.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object a picture on standard output.")
+    ] = False,
     models: Annotated[Path, typer.Option(help="Folder with the models and their manifest.")] = MODELS_FOLDER,
     threads: Annotated[int, typer.Option(help="CPU threads of one recognition.", min=1, max=64)] = 1,
-    min_confidence: Annotated[float, typer.Option(help="Leave out plates below this confidence.", min=0, max=1)] = 0.0,
+    min_confidence: Annotated[
+        float, typer.Option(help="Leave out plates below this confidence.", min=0, max=1)
+    ] = 0.0,
 ) -> None:
     """Print the plates and vehicles of any picture, folder or video. Ends with 1 when a file could not be read."""
     console, errors = Console(highlight=False), Console(stderr=True, highlight=False)
@@ -58,7 +64,9 @@ def recognize(
     failed = 0
     table = Table("picture", "plate", "confidence", "also", "vehicle", "ms")
     columns = (TextColumn("reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=errors, transient=True, disable=not (several and errors.is_terminal)) as progress:
+    with Progress(
+        *columns, console=errors, transient=True, disable=not (several and errors.is_terminal)
+    ) as progress:
         task = progress.add_task("reading", total=len(files))
         for file in files:
             try:
@@ -73,7 +81,12 @@ def recognize(
                     else:
                         _rows(table, item.name, found, plates, ms)
                     if draw is not None:
-                        _draw(_target(draw, item, several=several or item.image is not None), image, found, plates)
+                        _draw(
+                            _target(draw, item, several=several or item.image is not None),
+                            image,
+                            found,
+                            plates,
+                        )
             except (ImageError, SourceError, OSError) as error:
                 failed += 1
                 errors.print(f"[red]{file.name}:[/] {error}")
@@ -85,7 +98,7 @@ def recognize(
 
 def _files(path: Path) -> list[Path]:
     if path.is_dir():
-        return sorted(p for p in path.rglob("*") if p.suffix.lower() in PICTURES | _VIDEOS)
+        return sorted(p for p in path.rglob("*") if p.suffix.lower() in _PLAYED)
     return [path]
 
 
@@ -98,7 +111,9 @@ def _items(file: Path) -> Iterator[Item]:
     try:
         with av.open(str(file)) as container:
             for number, frame in enumerate(container.decode(video=0)):
-                yield Item(f"{file.name}#{number}", file, frame.to_ndarray(format="bgr24"))
+                yield Item(
+                    f"{file.name}#{number}", file, np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
+                )
     except (av.FFmpegError, IndexError) as error:
         raise SourceError(f"the video cannot be played ({type(error).__name__}): check the file") from error
 
@@ -128,7 +143,14 @@ def _rows(table: Table, name: str, found: Recognition, plates: list[PlateRead], 
         also = "" if plate is None else " ".join(t for t, _ in plate.candidates[1:3])
         confidence = "" if plate is None or not plate.readable else f"{plate.confidence:.2f}"
         vehicle = vehicles[i] if i < len(vehicles) else ""
-        table.add_row(name if i == 0 else "", f"[bold]{text}[/]", confidence, also, vehicle, f"{ms:.0f}" if i == 0 else "")
+        table.add_row(
+            name if i == 0 else "",
+            f"[bold]{text}[/]",
+            confidence,
+            also,
+            vehicle,
+            f"{ms:.0f}" if i == 0 else "",
+        )
 
 
 def _target(draw: Path, item: Item, *, several: bool) -> Path:
@@ -140,20 +162,37 @@ def _target(draw: Path, item: Item, *, several: bool) -> Path:
 
 def _draw(target: Path, image: Image, found: Recognition, plates: list[PlateRead]) -> None:
     import cv2
-    import numpy as np
 
     drawn = image.copy()
     width = max(2, image.shape[1] // 500)
     for vehicle in found.vehicles:
         x, y, w, h = (round(float(v)) for v in vehicle.box)
         cv2.rectangle(drawn, (x, y), (x + w, y + h), (60, 180, 255), width)
-        cv2.putText(drawn, f"{vehicle.colour} {vehicle.type}", (x, max(12, y - 6)), cv2.FONT_HERSHEY_SIMPLEX, 0.25 * width, (60, 180, 255), max(1, width // 2), cv2.LINE_AA)
+        cv2.putText(
+            drawn,
+            f"{vehicle.colour} {vehicle.type}",
+            (x, max(12, y - 6)),
+            cv2.FONT_HERSHEY_SIMPLEX,
+            0.25 * width,
+            (60, 180, 255),
+            max(1, width // 2),
+            cv2.LINE_AA,
+        )
     for plate in plates:
         corners = np.round(plate.corners).astype(np.int32)
         cv2.polylines(drawn, [corners.reshape(-1, 1, 2)], isClosed=True, color=(60, 220, 60), thickness=width)
         x, y = (int(v) for v in corners.min(axis=0))
         label = f"{plate.text} {plate.confidence:.2f}" if plate.readable else "unreadable"
-        cv2.putText(drawn, label, (x, max(14, y - 8)), cv2.FONT_HERSHEY_SIMPLEX, 0.35 * width, (60, 220, 60), max(1, width // 2 + 1), cv2.LINE_AA)
+        cv2.putText(
+            drawn,
+            label,
+            (x, max(14, y - 8)),
+            cv2.FONT_HERSHEY_SIMPLEX,
+            0.35 * width,
+            (60, 220, 60),
+            max(1, width // 2 + 1),
+            cv2.LINE_AA,
+        )
     target.parent.mkdir(parents=True, exist_ok=True)
     if not cv2.imwrite(str(target), drawn):
         raise OSError(f"{target} could not be written: give a name that ends with .png or .jpg")

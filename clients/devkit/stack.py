@@ -193,6 +193,8 @@ class Stack:
         clients = {
             n: {"cert": str(self._pki.cert(n)), "key": str(self._pki.key(n))} for n in (*CLIENTS, UNKNOWN)
         }
+        # A service's own identity, for tools that try what only services may call.
+        clients["service"] = {"cert": str(self._pki.cert("hotlist")), "key": str(self._pki.key("hotlist"))}
         data = {
             "targets": {n: self._target(n) for n in SERVICES},
             "ca": str(self._pki.ca),

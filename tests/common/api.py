@@ -31,6 +31,8 @@ IDENTITIES = {
     action_pb2.CALLER_KIND_GATEWAY: "gateway",
     action_pb2.CALLER_KIND_PARTNER: "galt-pd",
     action_pb2.CALLER_KIND_OPERATOR: "operator",
+    action_pb2.CALLER_KIND_WITNESS: "witness",
+    action_pb2.CALLER_KIND_SERVICE: "service",
 }
 CALL_TIMEOUT_S = 10.0
 

@@ -13,6 +13,25 @@ WORDS = ["8ABC123", "m-1042", "elk-grove-pd", "cam-laguna-1", "vehicle-theft", "
 MOST_DEPTH = 4
 
 
+def plausible(message: Message, rng: random.Random) -> None:
+    """Give a request the purpose and the window that let it past policy and validation, so that handlers are reached."""
+    fields = message.DESCRIPTOR.fields_by_name
+    if "purpose" in fields and rng.random() < 0.8:
+        message.purpose.Clear()
+        message.purpose.offence, message.purpose.case_number = "vehicle-theft", "26-004312"
+        message.purpose.reason, message.purpose.onward_use_attested = (
+            "silver Accord taken from Laguna Blvd",
+            True,
+        )
+    if "window" in fields and rng.random() < 0.8:
+        message.window.Clear()
+        message.window.end.GetCurrentTime()
+        message.window.start.seconds = message.window.end.seconds - 86_400
+    if "owner_agency_ids" in fields and rng.random() < 0.8:
+        del message.owner_agency_ids[:]
+        message.owner_agency_ids.append("elk-grove-pd")
+
+
 def populate(message: Message, rng: random.Random, depth: int = 0) -> Message:
     """Fill a message with values that are partly valid; return it."""
     for field in message.DESCRIPTOR.fields:
@@ -128,4 +147,6 @@ MUTATIONS: tuple[Callable[[bytes, random.Random], bytes], ...] = (
 
 def mutated(message: Message, rng: random.Random) -> bytes:
     """Return the bytes of a populated message after one mutation."""
-    return rng.choice(MUTATIONS)(populate(message, rng).SerializePartialToString(), rng)
+    populate(message, rng)
+    plausible(message, rng)
+    return rng.choice(MUTATIONS)(message.SerializePartialToString(), rng)
