@@ -9,7 +9,7 @@ from plateward.audit.v1 import audit_pb2, audit_pb2_grpc, event_pb2
 from plateward.common.v1 import decision_pb2, errors_pb2, receipt_pb2
 from servicekit.errors import PlatewardError, parse_rpc_error
 
-AUDIT_DEADLINE_S = 5.0
+AUDIT_DEADLINE_S = 3.0
 DECIDE_DEADLINE_S = 2.0
 
 
@@ -26,17 +26,19 @@ class RemoteAudit:
             PlatewardError: AUDIT_UNAVAILABLE.
         """
         request = audit_pb2.AppendRequest(event=event)
-        for attempt in (1, 2):
+        for patient in (False, True):
             try:
-                return (await self._stub.Append(request, timeout=AUDIT_DEADLINE_S)).receipt
+                # The second try waits for a log that is just coming back.
+                answer = await self._stub.Append(request, timeout=AUDIT_DEADLINE_S, wait_for_ready=patient)
             except grpc.aio.AioRpcError as error:
-                if attempt == 1 and error.code() == grpc.StatusCode.UNAVAILABLE:
+                if not patient and error.code() == grpc.StatusCode.UNAVAILABLE:
                     continue
                 raise PlatewardError(
                     errors_pb2.ERROR_REASON_AUDIT_UNAVAILABLE,
                     "the audit log did not take the record, and nothing is answered without one: try again shortly",
                     retry_after=1.0,
                 ) from error
+            return answer.receipt
         raise AssertionError("unreachable")
 
 
@@ -53,7 +55,7 @@ class RemoteDecider:
             PlatewardError: DECISION_UNAVAILABLE.
         """
         try:
-            return (await self._stub.Decide(request, timeout=DECIDE_DEADLINE_S)).decision
+            return (await self._stub.Decide(request, timeout=DECIDE_DEADLINE_S, wait_for_ready=True)).decision
         except grpc.aio.AioRpcError as error:
             # A value that breaks a rule of DecideRequest breaks one of the caller's request too.
             if (

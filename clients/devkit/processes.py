@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -21,6 +22,11 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
+def _in_main_thread() -> bool:
+    # The kernel's "parent" is the thread that forked: a worker thread's end must not end the child.
+    return threading.current_thread() is threading.main_thread()
+
+
 class Process:
     """A child process."""
 
@@ -31,7 +37,7 @@ class Process:
         with log.open("ab") as output:
             self._popen = subprocess.Popen(
                 list(command), env={**os.environ, **environment}, stdin=subprocess.DEVNULL, stdout=output,
-                stderr=subprocess.STDOUT, preexec_fn=_die_with_parent, start_new_session=True,  # noqa: PLW1509 - one prctl, no lock taken
+                stderr=subprocess.STDOUT, preexec_fn=_die_with_parent if _in_main_thread() else None, start_new_session=True,  # noqa: PLW1509 - one prctl, no lock taken
             )  # fmt: skip
 
     @property

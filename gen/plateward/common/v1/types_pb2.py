@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from plateward.common.v1 import action_pb2 as plateward_dot_common_dot_v1_dot_action__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fplateward/common/v1/types.proto\x12\x13plateward.common.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a plateward/common/v1/action.proto\"\xb1\x01\n\x07Purpose\x12\x30\n\x07offence\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x10\x01\x18@2\x14^[a-z0-9][a-z0-9-]*$\x12\x1c\n\x0b\x63\x61se_number\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x1d\n\x0c\x65vent_number\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x1a\n\x06reason\x18\x04 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xf4\x03\x12\x1b\n\x13onward_use_attested\x18\x05 \x01(\x08\"\x97\x02\n\x07Subject\x12\x1a\n\tagency_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12-\n\x04kind\x18\x02 \x01(\x0e\x32\x1f.plateward.common.v1.CallerKind\x12\x1a\n\x08workload\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x12\x1b\n\tmember_id\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1d\n\x0bmember_name\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1b\n\x03\x61mr\x18\x06 \x03(\tB\x0e\xbaH\x0b\x92\x01\x08\x10\x08\"\x04r\x02\x18 \x12\x1a\n\x08token_id\x18\x07 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x30\n\x0csigned_in_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xe5\x01\n\nTimeWindow\x12\x31\n\x05start\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\x12/\n\x03\x65nd\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01:s\xbaHp\x1an\n\x11time_window.order\x12\x1c\x65nd must be later than start\x1a;!has(this.start) || !has(this.end) || this.start < this.end\"^\n\x05Place\x12)\n\x08latitude\x18\x01 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x80V@)\x00\x00\x00\x00\x00\x80V\xc0\x12*\n\tlongitude\x18\x02 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x80\x66@)\x00\x00\x00\x00\x00\x80\x66\xc0\"v\n\x04\x41rea\x12-\n\x06\x63ircle\x18\x01 \x01(\x0b\x32\x1b.plateward.common.v1.CircleH\x00\x12/\n\x07polygon\x18\x02 \x01(\x0b\x32\x1c.plateward.common.v1.PolygonH\x00\x42\x0e\n\x05shape\x12\x05\xbaH\x02\x08\x01\"g\n\x06\x43ircle\x12\x32\n\x06\x63\x65ntre\x18\x01 \x01(\x0b\x32\x1a.plateward.common.v1.PlaceB\x06\xbaH\x03\xc8\x01\x01\x12)\n\x08radius_m\x18\x02 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00j\xe8@!\x00\x00\x00\x00\x00\x00\x00\x00\"C\n\x07Polygon\x12\x38\n\x07\x63orners\x18\x01 \x03(\x0b\x32\x1a.plateward.common.v1.PlaceB\x0b\xbaH\x08\x92\x01\x05\x08\x03\x10\x80\x02\">\n\x0bPageRequest\x12\x16\n\x04size\x18\x01 \x01(\rB\x08\xbaH\x05*\x03\x18\xe8\x07\x12\x17\n\x05token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04*Q\n\x08\x43ropKind\x12\x19\n\x15\x43ROP_KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x43ROP_KIND_PLATE\x10\x01\x12\x15\n\x11\x43ROP_KIND_VEHICLE\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fplateward/common/v1/types.proto\x12\x13plateward.common.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a plateward/common/v1/action.proto\"\xb1\x01\n\x07Purpose\x12\x30\n\x07offence\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x10\x01\x18@2\x14^[a-z0-9][a-z0-9-]*$\x12\x1c\n\x0b\x63\x61se_number\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x1d\n\x0c\x65vent_number\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x1a\n\x06reason\x18\x04 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xf4\x03\x12\x1b\n\x13onward_use_attested\x18\x05 \x01(\x08\"\xa1\x02\n\x07Subject\x12\x1a\n\tagency_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x37\n\x04kind\x18\x02 \x01(\x0e\x32\x1f.plateward.common.v1.CallerKindB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x1a\n\x08workload\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x12\x1b\n\tmember_id\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1d\n\x0bmember_name\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1b\n\x03\x61mr\x18\x06 \x03(\tB\x0e\xbaH\x0b\x92\x01\x08\x10\x08\"\x04r\x02\x18 \x12\x1a\n\x08token_id\x18\x07 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x30\n\x0csigned_in_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xe5\x01\n\nTimeWindow\x12\x31\n\x05start\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\x12/\n\x03\x65nd\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01:s\xbaHp\x1an\n\x11time_window.order\x12\x1c\x65nd must be later than start\x1a;!has(this.start) || !has(this.end) || this.start < this.end\"^\n\x05Place\x12)\n\x08latitude\x18\x01 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x80V@)\x00\x00\x00\x00\x00\x80V\xc0\x12*\n\tlongitude\x18\x02 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x80\x66@)\x00\x00\x00\x00\x00\x80\x66\xc0\"v\n\x04\x41rea\x12-\n\x06\x63ircle\x18\x01 \x01(\x0b\x32\x1b.plateward.common.v1.CircleH\x00\x12/\n\x07polygon\x18\x02 \x01(\x0b\x32\x1c.plateward.common.v1.PolygonH\x00\x42\x0e\n\x05shape\x12\x05\xbaH\x02\x08\x01\"g\n\x06\x43ircle\x12\x32\n\x06\x63\x65ntre\x18\x01 \x01(\x0b\x32\x1a.plateward.common.v1.PlaceB\x06\xbaH\x03\xc8\x01\x01\x12)\n\x08radius_m\x18\x02 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00j\xe8@!\x00\x00\x00\x00\x00\x00\x00\x00\"C\n\x07Polygon\x12\x38\n\x07\x63orners\x18\x01 \x03(\x0b\x32\x1a.plateward.common.v1.PlaceB\x0b\xbaH\x08\x92\x01\x05\x08\x03\x10\x80\x02\">\n\x0bPageRequest\x12\x16\n\x04size\x18\x01 \x01(\rB\x08\xbaH\x05*\x03\x18\xe8\x07\x12\x17\n\x05token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04*Q\n\x08\x43ropKind\x12\x19\n\x15\x43ROP_KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x43ROP_KIND_PLATE\x10\x01\x12\x15\n\x11\x43ROP_KIND_VEHICLE\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,6 +44,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PURPOSE'].fields_by_name['reason']._serialized_options = b'\272H\007r\005\020\001\030\364\003'
   _globals['_SUBJECT'].fields_by_name['agency_id']._loaded_options = None
   _globals['_SUBJECT'].fields_by_name['agency_id']._serialized_options = b'\272H\004r\002\030@'
+  _globals['_SUBJECT'].fields_by_name['kind']._loaded_options = None
+  _globals['_SUBJECT'].fields_by_name['kind']._serialized_options = b'\272H\005\202\001\002\020\001'
   _globals['_SUBJECT'].fields_by_name['workload']._loaded_options = None
   _globals['_SUBJECT'].fields_by_name['workload']._serialized_options = b'\272H\005r\003\030\200\002'
   _globals['_SUBJECT'].fields_by_name['member_id']._loaded_options = None
@@ -76,22 +78,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PAGEREQUEST'].fields_by_name['size']._serialized_options = b'\272H\005*\003\030\350\007'
   _globals['_PAGEREQUEST'].fields_by_name['token']._loaded_options = None
   _globals['_PAGEREQUEST'].fields_by_name['token']._serialized_options = b'\272H\005r\003\030\200\004'
-  _globals['_CROPKIND']._serialized_start=1300
-  _globals['_CROPKIND']._serialized_end=1381
+  _globals['_CROPKIND']._serialized_start=1310
+  _globals['_CROPKIND']._serialized_end=1391
   _globals['_PURPOSE']._serialized_start=153
   _globals['_PURPOSE']._serialized_end=330
   _globals['_SUBJECT']._serialized_start=333
-  _globals['_SUBJECT']._serialized_end=612
-  _globals['_TIMEWINDOW']._serialized_start=615
-  _globals['_TIMEWINDOW']._serialized_end=844
-  _globals['_PLACE']._serialized_start=846
-  _globals['_PLACE']._serialized_end=940
-  _globals['_AREA']._serialized_start=942
-  _globals['_AREA']._serialized_end=1060
-  _globals['_CIRCLE']._serialized_start=1062
-  _globals['_CIRCLE']._serialized_end=1165
-  _globals['_POLYGON']._serialized_start=1167
-  _globals['_POLYGON']._serialized_end=1234
-  _globals['_PAGEREQUEST']._serialized_start=1236
-  _globals['_PAGEREQUEST']._serialized_end=1298
+  _globals['_SUBJECT']._serialized_end=622
+  _globals['_TIMEWINDOW']._serialized_start=625
+  _globals['_TIMEWINDOW']._serialized_end=854
+  _globals['_PLACE']._serialized_start=856
+  _globals['_PLACE']._serialized_end=950
+  _globals['_AREA']._serialized_start=952
+  _globals['_AREA']._serialized_end=1070
+  _globals['_CIRCLE']._serialized_start=1072
+  _globals['_CIRCLE']._serialized_end=1175
+  _globals['_POLYGON']._serialized_start=1177
+  _globals['_POLYGON']._serialized_end=1244
+  _globals['_PAGEREQUEST']._serialized_start=1246
+  _globals['_PAGEREQUEST']._serialized_end=1308
 # @@protoc_insertion_point(module_scope)
