@@ -26,7 +26,10 @@ class RecognizerSettings(ServiceSettings):
     )
     threads: int = Field(default=1, ge=1, le=64, description="CPU threads of one recognition.")
     workers: int = Field(
-        default_factory=lambda: os.cpu_count() or 1, ge=1, le=256, description="Pictures recognised at the same time."
+        default_factory=lambda: os.cpu_count() or 1,
+        ge=1,
+        le=256,
+        description="Pictures recognised at the same time.",
     )
     queue_most: int = Field(
         default=32, ge=1, description="Single pictures that wait; one more is answered RESOURCE_EXHAUSTED."

@@ -23,7 +23,11 @@ from servicekit.errors import parse_rpc_error
 
 def query() -> reads_pb2.SearchReadsRequest:
     request = reads_pb2.SearchReadsRequest(plate="8ABC123")
-    request.purpose.CopyFrom(types_pb2.Purpose(offence="vehicle-theft", case_number="26-004312", reason="silver Accord taken from Laguna Blvd"))
+    request.purpose.CopyFrom(
+        types_pb2.Purpose(
+            offence="vehicle-theft", case_number="26-004312", reason="silver Accord taken from Laguna Blvd"
+        )
+    )
     request.window.end.FromDatetime(datetime.now(UTC))
     request.window.start.FromDatetime(datetime.now(UTC) - timedelta(days=1))
     return request
@@ -31,7 +35,9 @@ def query() -> reads_pb2.SearchReadsRequest:
 
 async def search(connection: Connection, member: str = "m-1042") -> reads_pb2.SearchReadsResponse:
     async with connection.channel("reads", "portal") as channel:
-        return await reads_pb2_grpc.ReadsServiceStub(channel).SearchReads(query(), metadata=bearer(connection.token(member)), timeout=15)
+        return await reads_pb2_grpc.ReadsServiceStub(channel).SearchReads(
+            query(), metadata=bearer(connection.token(member)), timeout=15
+        )
 
 
 async def refused(connection: Connection) -> int:
@@ -55,7 +61,9 @@ async def without(stack: Stack, name: str) -> AsyncIterator[None]:
 async def events(connection: Connection, **wanted: object) -> list[event_pb2.AuditEvent]:
     async with connection.channel("audit", "portal") as channel:
         stub = audit_pb2_grpc.AuditServiceStub(channel)
-        answer = await stub.SearchEvents(audit_pb2.SearchEventsRequest(**wanted), metadata=bearer(connection.token("m-2001")))
+        answer = await stub.SearchEvents(
+            audit_pb2.SearchEventsRequest(**wanted), metadata=bearer(connection.token("m-2001"))
+        )
     return [item.event for item in answer.events]
 
 
@@ -75,7 +83,9 @@ async def test_no_decision_no_data(stack: Stack, connection: Connection) -> None
 
 
 @pytest.mark.req("R-ACC-6")
-async def test_an_access_is_recorded_by_name_time_element_organisation_and_purpose(stack: Stack, connection: Connection) -> None:
+async def test_an_access_is_recorded_by_name_time_element_organisation_and_purpose(
+    stack: Stack, connection: Connection
+) -> None:
     begun = datetime.now(UTC)
     await search(connection)
     found = await events(connection, member_id="m-1042", plate="8ABC123", case_number="26-004312")
@@ -94,8 +104,16 @@ async def test_an_access_is_recorded_by_name_time_element_organisation_and_purpo
 
 @pytest.mark.req("R-ACC-9")
 @pytest.mark.req("R-ACC-4")
-async def test_a_change_of_membership_is_recorded_and_holds_from_the_next_call_on(stack: Stack, connection: Connection) -> None:
-    member = access_pb2.Member(member_id="m-5000", name="Ofc. New", job_title="patrol-officer", roles=["officer"], state=access_pb2.ACCOUNT_STATE_ACTIVE)
+async def test_a_change_of_membership_is_recorded_and_holds_from_the_next_call_on(
+    stack: Stack, connection: Connection
+) -> None:
+    member = access_pb2.Member(
+        member_id="m-5000",
+        name="Ofc. New",
+        job_title="patrol-officer",
+        roles=["officer"],
+        state=access_pb2.ACCOUNT_STATE_ACTIVE,
+    )
     administrator = bearer(connection.token("m-3001"))
     async with connection.channel("access", "portal") as channel:
         stub = access_pb2_grpc.AccessServiceStub(channel)
@@ -112,7 +130,11 @@ async def test_a_change_of_membership_is_recorded_and_holds_from_the_next_call_o
         with pytest.raises(grpc.aio.AioRpcError) as suspended:
             await search(connection, "m-5000")
         assert "agency.account-inactive" in str(parse_rpc_error(suspended.value).metadata)
-    changes = [e for e in await events(connection, action=action_pb2.ACTION_MANAGE_MEMBERS) if e.phase == event_pb2.PHASE_CHANGE]
+    changes = [
+        e
+        for e in await events(connection, action=action_pb2.ACTION_MANAGE_MEMBERS)
+        if e.phase == event_pb2.PHASE_CHANGE
+    ]
     assert [c.change.target for c in changes[:3]] == ["m-5000"] * 3
     assert changes[0].change.before_digest == changes[1].change.after_digest
     assert changes[0].subject.member_id == "m-3001"

@@ -38,8 +38,15 @@ def database_url(server: postgres.Server, request: pytest.FixtureRequest) -> str
 
 @pytest.fixture
 def settings(database_url: str, tmp_path: Path) -> AuditSettings:
-    nowhere: dict[str, Any] = dict.fromkeys(("tls_cert", "tls_key", "tls_ca", "token_jwks"), tmp_path / "unused")
-    return AuditSettings(database_url=database_url, master_key_file=tmp_path / "master", log_key_file=tmp_path / "log", **nowhere)
+    nowhere: dict[str, Any] = dict.fromkeys(
+        ("tls_cert", "tls_key", "tls_ca", "token_jwks"), tmp_path / "unused"
+    )
+    return AuditSettings(
+        database_url=database_url,
+        master_key_file=tmp_path / "master",
+        log_key_file=tmp_path / "log",
+        **nowhere,
+    )
 
 
 @asynccontextmanager
@@ -52,7 +59,9 @@ async def opened(settings: AuditSettings) -> AsyncIterator[tuple[Sequencer, Stor
         stack.push_async_callback(pool.close)
         await migrate(pool, "services.audit")
         sealer, store = Sealer(load_or_create_key(settings.master_key_file)), Store(pool)
-        sequencer = Sequencer(settings, sealer, load_or_create_log_key(settings.log_key_file, settings.origin), store)
+        sequencer = Sequencer(
+            settings, sealer, load_or_create_log_key(settings.log_key_file, settings.origin), store
+        )
         stack.push_async_callback(sequencer.close)
         await sequencer.open()
         await sequencer.first_checkpoint()

@@ -99,11 +99,20 @@ async def test_an_untouched_log_verifies(log: Log, tmp_path: Path) -> None:
 
 
 TAMPERING = {
-    "entry altered": ("UPDATE entries SET entry = set_byte(entry, 30, get_byte(entry, 30) # 1) WHERE index = 123", "123"),
+    "entry altered": (
+        "UPDATE entries SET entry = set_byte(entry, 30, get_byte(entry, 30) # 1) WHERE index = 123",
+        "123",
+    ),
     "entry removed": ("DELETE FROM entries WHERE index = 123", "123"),
-    "entries swapped": ("UPDATE entries a SET entry = b.entry FROM entries b WHERE (a.index, b.index) IN ((123, 124), (124, 123))", "123"),
+    "entries swapped": (
+        "UPDATE entries a SET entry = b.entry FROM entries b WHERE (a.index, b.index) IN ((123, 124), (124, 123))",
+        "123",
+    ),
     "log cut short": ("DELETE FROM entries WHERE index >= 290", "290"),
-    "tile altered": ("UPDATE tiles SET data = set_byte(data, 32 * 123, get_byte(data, 32 * 123) # 1) WHERE level = 0 AND index = 0", "123"),
+    "tile altered": (
+        "UPDATE tiles SET data = set_byte(data, 32 * 123, get_byte(data, 32 * 123) # 1) WHERE level = 0 AND index = 0",
+        "123",
+    ),
     "tile removed": ("DELETE FROM tiles WHERE level = 0 AND index = 1", "tile"),
 }
 
@@ -120,10 +129,21 @@ async def test_tampering_is_found_and_named(log: Log, database_url: str, tmp_pat
 
 
 @pytest.mark.req("R-AUD-1")
-@pytest.mark.parametrize("statement", ["UPDATE entries SET status = 'OK'", "DELETE FROM entries", "TRUNCATE entries", "DELETE FROM checkpoints"])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE entries SET status = 'OK'",
+        "DELETE FROM entries",
+        "TRUNCATE entries",
+        "DELETE FROM checkpoints",
+    ],
+)
 async def test_the_table_refuses_change(log: Log, database_url: str, statement: str) -> None:
     await fill(log, 3)
-    with psycopg.connect(database_url, autocommit=True) as connection, pytest.raises(psycopg.errors.RaiseException, match="append-only"):
+    with (
+        psycopg.connect(database_url, autocommit=True) as connection,
+        pytest.raises(psycopg.errors.RaiseException, match="append-only"),
+    ):
         connection.execute(statement)
 
 
@@ -137,7 +157,9 @@ async def test_a_restart_goes_on_where_the_log_ended(settings: AuditSettings, tm
 
 
 @pytest.mark.req("R-AUD-1")
-async def test_a_log_that_contradicts_itself_does_not_start(settings: AuditSettings, database_url: str) -> None:
+async def test_a_log_that_contradicts_itself_does_not_start(
+    settings: AuditSettings, database_url: str
+) -> None:
     async with opened(settings) as log:
         await fill(log, 10)
     await asyncio.to_thread(superuser, database_url, "DELETE FROM entries WHERE index = 9")

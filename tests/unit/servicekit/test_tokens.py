@@ -36,7 +36,9 @@ def token(key: Any, alg: str = "ES256", **changes: Any) -> str:
     now = int(time.time())
     claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": "m-1", "name": "Dana", "agency": AGENCY, "amr": ["pwd", "otp"],
               "iat": now, "exp": now + 60, "jti": "t-1"} | changes  # fmt: skip
-    return jwt.encode({"alg": alg, "kid": "k1"}, {k: v for k, v in claims.items() if v is not None}, key, algorithms=[alg])
+    return jwt.encode(
+        {"alg": alg, "kid": "k1"}, {k: v for k, v in claims.items() if v is not None}, key, algorithms=[alg]
+    )
 
 
 def reason(verifier: TokenVerifier, text: str, agency: str = AGENCY) -> int:
@@ -96,5 +98,7 @@ def test_no_symmetric_algorithm_and_no_signature_at_all(verifier: TokenVerifier,
 def test_changed_keys_are_read_again(verifier: TokenVerifier, key: ECKey, tmp_path: Path) -> None:
     verifier.verify(token(key), AGENCY)
     fresh = ECKey.generate_key("P-256", {"kid": "k2", "alg": "ES256"})
-    (tmp_path / "jwks.json").write_text(json.dumps({"keys": [fresh.as_dict(private=False)], "note": "rotated"}))
+    (tmp_path / "jwks.json").write_text(
+        json.dumps({"keys": [fresh.as_dict(private=False)], "note": "rotated"})
+    )
     assert reason(verifier, token(key)) == e.ERROR_REASON_TOKEN_INVALID
