@@ -144,7 +144,9 @@ def configuration() -> str:
              "Every setting is an environment variable; unknown names with a service's prefix are refused at start.\n"]  # fmt: skip
     for service in SERVICES:
         module = importlib.import_module(f"services.{service}.settings")
-        (settings,) = (v for v in vars(module).values() if isinstance(v, type) and v.__module__ == module.__name__)
+        (settings,) = (
+            v for v in vars(module).values() if isinstance(v, type) and v.__module__ == module.__name__
+        )
         parts.append(document.render(service, settings))
     return NOTE + "\n".join(parts)
 

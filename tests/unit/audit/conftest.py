@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +10,11 @@ import psycopg
 import pytest
 
 from clients.devkit import postgres
-from servicekit.crypto import load_or_create_key
-from servicekit.database import migrate, open_pool
 from services.audit.model import Sealer
 from services.audit.sequencer import Sequencer
 from services.audit.settings import AuditSettings
 from services.audit.store import Store
-from services.audit.wiring import load_or_create_log_key
+from tests.common.audit_log import opened
 
 
 @pytest.fixture(scope="session")
@@ -47,27 +44,6 @@ def settings(database_url: str, tmp_path: Path) -> AuditSettings:
         log_key_file=tmp_path / "log",
         **nowhere,
     )
-
-
-@asynccontextmanager
-async def opened(settings: AuditSettings) -> AsyncIterator[tuple[Sequencer, Store, Sealer]]:
-    """A running sequencer, as the service's wiring makes it."""
-    import asyncio
-
-    async with AsyncExitStack() as stack:
-        pool = await open_pool(settings)
-        stack.push_async_callback(pool.close)
-        await migrate(pool, "services.audit")
-        sealer, store = Sealer(load_or_create_key(settings.master_key_file)), Store(pool)
-        sequencer = Sequencer(
-            settings, sealer, load_or_create_log_key(settings.log_key_file, settings.origin), store
-        )
-        stack.push_async_callback(sequencer.close)
-        await sequencer.open()
-        await sequencer.first_checkpoint()
-        running = asyncio.create_task(sequencer.run())
-        stack.callback(running.cancel)
-        yield sequencer, store, sealer
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,14 +20,9 @@ from services.audit.model import SealedEntryError, Sealer
 from services.audit.sequencer import LogStateError, Sequencer
 from services.audit.settings import AuditSettings
 from services.audit.store import Store
+from tests.common.audit_log import opened
 from tlog.note import VerifierKey
 from tlog.receipt import Receipt
-
-_spec = importlib.util.spec_from_file_location("audit_conftest", Path(__file__).with_name("conftest.py"))
-assert _spec and _spec.loader
-_conftest = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(_conftest)
-opened = _conftest.opened
 
 Log = tuple[Sequencer, Store, Sealer]
 
