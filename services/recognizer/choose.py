@@ -18,7 +18,9 @@ from services.recognizer.tracker import ALIKE, Seen, alike, centre
 SURE_UNREAD = 0.5  # detection score from which a plate without text is followed
 
 
-def chosen(frame: int, at: datetime, plates: Sequence[PlateRead], vehicles: Sequence[VehicleRead]) -> list[Seen]:
+def chosen(
+    frame: int, at: datetime, plates: Sequence[PlateRead], vehicles: Sequence[VehicleRead]
+) -> list[Seen]:
     """Return the plates of a frame that are followed, each with its vehicle, surest first.
 
     Args:
@@ -44,9 +46,7 @@ def around(plate: PlateRead, vehicles: Sequence[VehicleRead]) -> VehicleRead | N
     """Return the smallest vehicle whose box holds the plate's centre."""
     x, y = centre(plate.box)
     holding = [
-        v
-        for v in vehicles
-        if v.box[0] <= x <= v.box[0] + v.box[2] and v.box[1] <= y <= v.box[1] + v.box[3]
+        v for v in vehicles if v.box[0] <= x <= v.box[0] + v.box[2] and v.box[1] <= y <= v.box[1] + v.box[3]
     ]
     return min(holding, key=lambda v: v.box[2] * v.box[3], default=None)
 

@@ -1,6 +1,5 @@
 """The RPCs of ``recognizer``: single pictures, cameras followed, what is loaded. Nothing is stored."""
 
-# ruff: noqa: ARG002 - gRPC gives every method a request and a context
 from __future__ import annotations
 
 import asyncio
