@@ -62,6 +62,10 @@ def recognize(
     files = [f for path in paths for f in _files(path)]
     several = len(files) > 1
     failed = 0
+    for path in paths:
+        if path.is_dir() and not _files(path):
+            failed += 1
+            errors.print(f"{path}: holds no picture and no video", markup=False, style="red")
     table = Table("picture", "plate", "confidence", "also", "vehicle", "ms")
     columns = (TextColumn("reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(
@@ -89,7 +93,7 @@ def recognize(
                         )
             except (ImageError, SourceError, OSError) as error:
                 failed += 1
-                errors.print(f"[red]{file.name}:[/] {error}")
+                errors.print(f"{file.name}: {_told(error)}", markup=False, style="red", soft_wrap=True)
             progress.advance(task)
     if not as_json:
         console.print(table)
@@ -157,7 +161,18 @@ def _target(draw: Path, item: Item, *, several: bool) -> Path:
     if not several:
         return draw
     draw.mkdir(parents=True, exist_ok=True)
-    return draw / f"{item.name.replace('#', '-')}.png"
+    # A picture's name once: two files that differ in their ending only must not overwrite each other.
+    name = item.name.replace("#", "-")
+    return draw / (name if name.lower().endswith(".png") else f"{name}.png")
+
+
+def _told(error: Exception) -> str:
+    """Return what is wrong with a file, without its path."""
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file: give pictures, folders or videos"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return str(error)
 
 
 def _draw(target: Path, image: Image, found: Recognition, plates: list[PlateRead]) -> None:
@@ -194,5 +209,9 @@ def _draw(target: Path, image: Image, found: Recognition, plates: list[PlateRead
             cv2.LINE_AA,
         )
     target.parent.mkdir(parents=True, exist_ok=True)
-    if not cv2.imwrite(str(target), drawn):
+    try:
+        written = cv2.imwrite(str(target), drawn)
+    except cv2.error:
+        written = False
+    if not written:
         raise OSError(f"{target} could not be written: give a name that ends with .png or .jpg")
