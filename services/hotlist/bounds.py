@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
-
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from plateward.common.v1 import decision_pb2, errors_pb2
 from servicekit.errors import PlatewardError
+from servicekit.times import instant
 
 
 def bounds(decision: decision_pb2.Decision | None, now: datetime) -> tuple[str, list[Any]]:
@@ -35,17 +34,3 @@ def bounds(decision: decision_pb2.Decision | None, now: datetime) -> tuple[str, 
         clauses.append("seen_at < %s")
         parameters.append(instant(obligations.not_after))
     return " AND ".join(clauses), parameters
-
-
-def instant(stamp: Timestamp) -> datetime:
-    """Return a timestamp as an aware instant.
-
-    Raises:
-        PlatewardError: INVALID_ARGUMENT for what no calendar has.
-    """
-    try:
-        return stamp.ToDatetime(UTC)
-    except ValueError as error:
-        raise PlatewardError(
-            errors_pb2.ERROR_REASON_INVALID_ARGUMENT, "A time is out of range: give years 1 to 9999."
-        ) from error

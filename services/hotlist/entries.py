@@ -24,7 +24,7 @@ from plateward.hotlist.v1 import hit_pb2
 from servicekit.clock import Clock
 from servicekit.database import Pool
 from servicekit.errors import PlatewardError
-from services.hotlist.bounds import instant
+from servicekit.times import instant
 
 OWN_LIST = "local"
 _INSERT = """

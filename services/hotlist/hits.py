@@ -24,8 +24,9 @@ from plateward.hotlist.v1 import hit_pb2
 from servicekit.clock import Clock
 from servicekit.database import Pool
 from servicekit.errors import PlatewardError
+from servicekit.times import instant
 from services.hotlist import states
-from services.hotlist.bounds import bounds, instant
+from services.hotlist.bounds import bounds
 from services.hotlist.states import Result, Standing
 
 MOST_ROWS = 200

@@ -29,8 +29,8 @@ from servicekit.database import UNAVAILABLE, Pool
 from services.hotlist.entries import Entries
 from services.hotlist.hits import Hits
 from services.hotlist.matching import Index, Match, build, characters, matches
-from services.hotlist.wake import CHANNEL
 
+CHANNEL = "hits_raised"
 FOLLOWER = "hotlist"
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 5.0

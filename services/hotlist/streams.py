@@ -12,8 +12,8 @@ from collections.abc import AsyncIterator
 from plateward.common.v1 import decision_pb2, errors_pb2
 from plateward.hotlist.v1 import hotlist_pb2
 from servicekit.errors import PlatewardError
+from servicekit.waker import Waker, wait_for_either
 from services.hotlist.hits import Hits
-from services.hotlist.wake import Waker
 
 BATCH = 100
 _MOST = 2**63
@@ -49,12 +49,4 @@ class Streams:
             for sequence, hit in batch:
                 yield hotlist_pb2.StreamHitsResponse(hit=hit, cursor=str(sequence))
             if not batch:
-                await self._wait(moment)
-
-    async def _wait(self, moment: asyncio.Event) -> None:
-        waits = [asyncio.ensure_future(moment.wait()), asyncio.ensure_future(self._draining.wait())]
-        try:
-            await asyncio.wait(waits, timeout=self._poll_seconds, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
+                await wait_for_either(moment, self._draining, self._poll_seconds)

@@ -9,13 +9,13 @@ from plateward.hotlist.v1 import hotlist_pb2
 from servicekit.database import migrate, open_pool
 from servicekit.kit import Kit
 from servicekit.server import Service, Wired
+from servicekit.waker import Waker
 from services.hotlist.entries import Entries
 from services.hotlist.hits import Hits
-from services.hotlist.matcher import Matcher
+from services.hotlist.matcher import CHANNEL, Matcher
 from services.hotlist.service import HotlistServicer, Parts
 from services.hotlist.settings import HotlistSettings
 from services.hotlist.streams import Streams
-from services.hotlist.wake import Waker
 
 
 @asynccontextmanager
@@ -25,7 +25,7 @@ async def wire(settings: HotlistSettings, kit: Kit) -> AsyncIterator[Wired]:
     try:
         await migrate(pool, "services.hotlist")
         hits = Hits(pool, kit.clock)
-        waker = Waker(settings.database_url.get_secret_value())
+        waker = Waker(settings.database_url.get_secret_value(), CHANNEL)
         parts = Parts(
             entries=Entries(pool, kit.clock, settings.entry_max_days),
             hits=hits,

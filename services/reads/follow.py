@@ -14,19 +14,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-from psycopg import AsyncConnection, sql
-
 from plateward.common.v1 import errors_pb2
 from plateward.reads.v1 import reads_pb2
 from servicekit.clock import Clock
-from servicekit.database import UNAVAILABLE, Pool
+from servicekit.database import Pool
 from servicekit.errors import PlatewardError
+from servicekit.waker import Waker, wait_for_either
 from services.reads.cursors import Cursor, parse_cursor
-from services.reads.ingest import CHANNEL
 from services.reads.rows import read_of
 
 BATCH = 500
-_RETRY_S = 1.0
 _NEXT = """
 SELECT *, txid::text AS txid_text FROM reads
 WHERE (txid, seq) > (%(txid)s::text::xid8, %(seq)s)
@@ -34,36 +31,6 @@ WHERE (txid, seq) > (%(txid)s::text::xid8, %(seq)s)
   AND expires_at > %(now)s
 ORDER BY txid, seq LIMIT %(limit)s
 """
-
-
-class Waker:
-    """Wakes the followers of this process when any replica has stored reads."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._stored = asyncio.Event()
-
-    async def run(self) -> None:
-        """Listen until cancelled; a lost connection is made anew, and followers poll meanwhile."""
-        while True:
-            try:
-                async with await AsyncConnection.connect(self._url, autocommit=True) as connection:
-                    await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(CHANNEL)))
-                    self.wake()
-                    async for _ in connection.notifies():
-                        self.wake()
-            except UNAVAILABLE:
-                await asyncio.sleep(_RETRY_S)
-
-    def wake(self) -> None:
-        """Wake everyone who waits now."""
-        self._stored.set()
-        self._stored = asyncio.Event()
-
-    @property
-    def moment(self) -> asyncio.Event:
-        """The event that the next wake-up sets. Take it before looking, wait on it after."""
-        return self._stored
 
 
 class Follow:
@@ -97,7 +64,7 @@ class Follow:
             moment = self._waker.moment
             batch = await self.after(cursor)
             if batch is None:
-                await self._wait(moment)
+                await wait_for_either(moment, self._draining, self._poll_seconds)
                 continue
             cursor, answer = batch
             yield answer
@@ -117,14 +84,6 @@ class Follow:
             return None
         end = Cursor(int(rows[-1]["txid_text"]), rows[-1]["seq"])
         return end, reads_pb2.FollowReadsResponse(reads=map(read_of, rows), cursor=str(end))
-
-    async def _wait(self, moment: asyncio.Event) -> None:
-        waits = [asyncio.ensure_future(moment.wait()), asyncio.ensure_future(self._draining.wait())]
-        try:
-            await asyncio.wait(waits, timeout=self._poll_seconds, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
 
     async def _admit(self, cursor: Cursor) -> None:
         async with self._pool.connection() as connection:

@@ -12,13 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
-from plateward.common.v1 import decision_pb2, errors_pb2, types_pb2
-from servicekit.errors import PlatewardError
+from plateward.common.v1 import decision_pb2, types_pb2
+from servicekit.times import instant
 
 _EARTH_M = 6_371_008.8
 _METRES_PER_DEGREE = 111_000.0
@@ -76,20 +74,6 @@ def inside(where: Where, area: types_pb2.Area) -> None:
         where.add("point(longitude, latitude) <@ %s::polygon", _ring(area.polygon.corners))
     else:
         where.add("FALSE")
-
-
-def instant(stamp: Timestamp) -> datetime:
-    """Return a timestamp as an aware instant.
-
-    Raises:
-        PlatewardError: INVALID_ARGUMENT for what no calendar has.
-    """
-    try:
-        return stamp.ToDatetime(UTC)
-    except ValueError as error:
-        raise PlatewardError(
-            errors_pb2.ERROR_REASON_INVALID_ARGUMENT, "A time is out of range: give years 1 to 9999."
-        ) from error
 
 
 def _ring(corners: Sequence[types_pb2.Place]) -> str:

@@ -22,10 +22,11 @@ from plateward.reads.v1 import read_pb2, reads_pb2
 from servicekit.clock import Clock
 from servicekit.database import Pool
 from servicekit.errors import PlatewardError
+from servicekit.times import instant
 from services.reads import matching
 from services.reads.matching import PlateQuery, class_expression, parse_plate
 from services.reads.pages import Place, make_token, open_token, query_digest
-from services.reads.predicates import Where, bounds, inside, instant
+from services.reads.predicates import Where, bounds, inside
 from services.reads.rows import COLUMNS, read_of
 
 DEFAULT_ROWS = 50

@@ -15,10 +15,11 @@ from servicekit.crypto import load_or_create_key
 from servicekit.database import UNAVAILABLE, migrate, open_pool
 from servicekit.kit import Kit
 from servicekit.server import Service, Wired
+from servicekit.waker import Waker
 from services.reads.cameras import Cameras
 from services.reads.crops import Crops
-from services.reads.follow import Follow, Waker
-from services.reads.ingest import Ingest
+from services.reads.follow import Follow
+from services.reads.ingest import CHANNEL, Ingest
 from services.reads.pages import page_key
 from services.reads.partitions import Partitions, day_of
 from services.reads.retention import Retention
@@ -46,7 +47,7 @@ async def wire(settings: ReadsSettings, kit: Kit) -> AsyncIterator[Wired]:
     try:
         await migrate(pool, "services.reads")
         partitions = Partitions()
-        waker = Waker(settings.database_url.get_secret_value())
+        waker = Waker(settings.database_url.get_secret_value(), CHANNEL)
         crops = Crops(open_store(settings.crops_url), key)
         retention = Retention(
             kit.channel(settings.access_target), settings.fallback_keep_seconds, settings.policy_cache_seconds

@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from plateward.common.v1 import errors_pb2
 from plateward.recognizer.v1 import recognizer_pb2
 from servicekit.errors import PlatewardError
+from servicekit.waker import wait_for_either
 from services.recognizer.session import Frame
 
 _Request = recognizer_pb2.RecognizeStreamRequest
@@ -84,12 +85,7 @@ class Intake:
             if self._over or draining.is_set():
                 return None
             self._changed.clear()
-            waits = [asyncio.ensure_future(self._changed.wait()), asyncio.ensure_future(draining.wait())]
-            try:
-                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for wait in waits:
-                    wait.cancel()
+            await wait_for_either(self._changed, draining)
 
     async def _next(self) -> _Request | None:
         try:

