@@ -6,7 +6,7 @@ ARGS   ?=
 export PYTHONDONTWRITEBYTECODE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo up test test-fast lint format gen lock opa docs fuzz policy train eval bench clean
+.PHONY: help setup setup-dev demo up test test-fast lint format gen lock opa docs fuzz policy train eval clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[36mmake %-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,7 +28,7 @@ setup: $(VENV)/.runtime ## Install what running needs (hashed lock file)
 setup-dev: $(VENV)/.dev ## Install what developing and testing need
 
 demo: setup ## The whole platform on this machine, live (ARGS=--once ends by itself)
-	@$(BIN)/python tools/opa.py --quiet || true
+	@$(BIN)/python tools/opa.py > /dev/null || true
 	@$(BIN)/plateward demo $(ARGS)
 
 up: setup ## Start the five services with embedded defaults and keep them running

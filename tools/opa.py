@@ -6,7 +6,7 @@ Rules
 2. Otherwise Go builds the pinned version; its module proxy checks the sources against the public checksum database.
 3. Without Go nothing is downloaded blindly: the sentence says how to install OPA by hand.
 
-Usage: ``python tools/opa.py [--quiet]``; prints the path, ends with 1 when there is no OPA.
+Usage: ``python tools/opa.py``; prints the path, ends with 1 when there is no OPA.
 """
 
 from __future__ import annotations
@@ -44,13 +44,12 @@ def find() -> str | None:
     )
 
 
-def install(quiet: bool) -> str | None:
+def install() -> str | None:
     """Build the pinned version with Go; return its path, or None without Go or when the build fails."""
     go = shutil.which("go")
     if go is None:
         return None
-    if not quiet:
-        print(f"installing OPA {VERSION} with Go (about a minute)", file=sys.stderr, flush=True)
+    print(f"installing OPA {VERSION} with Go, about a minute", file=sys.stderr, flush=True)
     BIN.mkdir(parents=True, exist_ok=True)
     done = subprocess.run(
         [go, "install", f"github.com/open-policy-agent/opa@{VERSION}"],
@@ -65,9 +64,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quiet", action="store_true", help="say nothing but the path")
-    args = parser.parse_args()
-    path = find() or install(args.quiet)
+    parser.parse_args()
+    path = find() or install()
     if path is None:
         print(
             f"OPA is not here and Go is not here to build it. Install Go, or put OPA {VERSION} from its official release page "

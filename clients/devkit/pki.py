@@ -63,6 +63,11 @@ class DevelopmentPki:
             self._leaf(name, path, authority)
         self._leaf(UNKNOWN, CLIENTS["portal"], self._authority("foreign-ca", "Somebody else's authority"))
 
+    def renew(self, name: str) -> None:
+        """Make a new certificate for a service."""
+        self.cert(name).unlink()
+        self.ensure()
+
     def _authority(self, name: str, title: str) -> _Pair:
         if kept := self._kept(name):
             return kept

@@ -62,6 +62,14 @@ class Process:
             if number == signal.SIGKILL:
                 self._popen.wait()
 
+    def wait(self, patience_s: float) -> int:
+        """Wait for its end; return its exit code.
+
+        Raises:
+            subprocess.TimeoutExpired: it goes on.
+        """
+        return self._popen.wait(patience_s)
+
     def stop(self) -> None:
         """Ask it to end, then make it."""
         self.signal(signal.SIGTERM)

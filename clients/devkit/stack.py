@@ -39,6 +39,9 @@ PORTS: Mapping[str, int] = {
     "access": 7404,
     "audit": 7405,
     "opa": 7480,
+} | {
+    f"{name}-metrics": 7501 + i
+    for i, name in enumerate(("recognizer", "reads", "hotlist", "access", "audit"))
 }
 _DATABASES = ("audit", "access", "reads", "hotlist")
 _PATIENCE_S = 90.0
@@ -131,6 +134,18 @@ class Stack:
         """Send a signal to a service."""
         self._processes[name].signal(number)
 
+    def wait(self, name: str, patience_s: float) -> int:
+        """Wait for a service that was told to end; return its exit code.
+
+        Raises:
+            subprocess.TimeoutExpired: it goes on.
+        """
+        return self._processes[name].wait(patience_s)
+
+    def renew_certificate(self, name: str) -> None:
+        """Give a service a new certificate; it takes it up by itself."""
+        self._pki.renew(name)
+
     def status(self) -> list[Row]:
         """Return how the services stand."""
         return [
@@ -173,6 +188,7 @@ class Stack:
         root, prefix = self._root, f"PLATEWARD_{name.upper()}_"
         values = {
             "LISTEN": self._target(name),
+            "METRICS_LISTEN": self._target(f"{name}-metrics"),
             "TLS_CERT": self._pki.cert(name),
             "TLS_KEY": self._pki.key(name),
             "TLS_CA": self._pki.ca,
@@ -205,6 +221,7 @@ class Stack:
         clients["service"] = {"cert": str(self._pki.cert("hotlist")), "key": str(self._pki.key("hotlist"))}
         data = {
             "targets": {n: self._target(n) for n in SERVICES},
+            "metrics": {n: self._target(f"{n}-metrics") for n in SERVICES},
             "ca": str(self._pki.ca),
             "clients": clients,
         }
