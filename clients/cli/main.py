@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from clients.cli.audit import app as audit
+from clients.cli.cameras import app as cameras
 from clients.cli.demo import demo
 from clients.cli.hits import app as hits
 from clients.cli.recognize import recognize
@@ -34,6 +35,7 @@ app.command(rich_help_panel="Try it")(token)
 app.command(rich_help_panel="Read plates")(recognize)
 app.command(rich_help_panel="Read plates")(gateway)
 app.command(rich_help_panel="Work with reads")(search)
+app.add_typer(cameras, name="cameras", rich_help_panel="Work with reads")
 app.add_typer(hits, name="hits", rich_help_panel="Work with reads")
 app.add_typer(audit, name="audit", rich_help_panel="Check the platform")
 

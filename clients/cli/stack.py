@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -24,7 +25,7 @@ from rich.table import Table
 
 from clients.connection import Connection
 from clients.devkit.opa import find_opa
-from clients.devkit.stack import Stack
+from clients.devkit.stack import Stack, StackError
 
 Root = Annotated[Path, typer.Option("--root", help="Folder of the embedded stack: keys, database, logs.")]
 DEFAULT_ROOT = Path(".plateward")
@@ -57,6 +58,9 @@ def running(root: Path, console: Console) -> Iterator[Stack]:
 
             stack.start_all(report)
         yield stack
+    except StackError as error:
+        console.print(f"[bold red]The stack did not come up:[/] {escape(str(error))}", soft_wrap=True)
+        raise typer.Exit(1) from None
     finally:
         stack.stop()
 
@@ -86,9 +90,13 @@ def up(root: Root = DEFAULT_ROOT) -> None:
     with running(root, console) as stack:
         console.print(health_table(stack))
         console.print(f"Policy engine: {stack.policy_engine}. Logs: {root / 'logs'}. Stop with Ctrl-C.")
-        console.print(
-            "Now try, in another terminal:  [bold]plateward gateway --once[/]  then  [bold]plateward search '7K*' --help[/]"
-        )
+        console.print("Now try, in another terminal:")
+        for command in (
+            "cameras add cam-laguna-1 --name 'Laguna Blvd' --latitude 38.4088 --longitude -121.3716",
+            "gateway --once --plate 7KXR482",
+            "search '7K*' --offence vehicle-theft --case 26-004312 --reason 'silver Accord taken from Laguna Blvd'",
+        ):
+            console.print(f"  plateward {command}", soft_wrap=True)
         wait_for_interrupt()
 
 

@@ -45,6 +45,8 @@ PORTS: Mapping[str, int] = {
 }
 _DATABASES = ("audit", "access", "reads", "hotlist")
 _PATIENCE_S = 90.0
+_PORT_TRIES = 3
+_PORT_TAKEN = "Failed to bind to address"
 # Who writes to whom: a service ends before those that its last calls need.
 _STOP_ORDER = (("recognizer", "hotlist"), ("reads",), ("access",), ("audit", "opa"))
 
@@ -94,16 +96,30 @@ class Stack:
         """
         self._root.mkdir(parents=True, exist_ok=True)
         self._end_leftovers()
-        self._ports = {name: _free_port(port) for name, port in PORTS.items()}
         report("keys and certificates")
         self._pki.ensure()
         self._issuer.ensure()
-        self._write_connection()
         report("PostgreSQL")
         self._start_database()
         report(f"policy engine: {self.policy_engine}")
+        wanted = PORTS
+        for tries_left in reversed(range(_PORT_TRIES)):
+            self._ports = {name: _free_port(port) for name, port in wanted.items()}
+            self._write_connection()
+            try:
+                self._start_services(report)
+            except StackError as error:
+                # Somebody else took a port between looking and listening: begin again on ports that nobody wants.
+                if _PORT_TAKEN not in str(error) or not tries_left:
+                    raise
+                self._stop_processes()
+                wanted = dict.fromkeys(PORTS, 0)
+            else:
+                return
+
+    def _start_services(self, report: Callable[[str], None]) -> None:
         if self._opa:
-            address = f"127.0.0.1:{self._ports['opa']}"
+            address = self._target("opa")
             self._run(
                 "opa", [str(self._opa), "run", "--server", "--addr", address, "--log-level", "error"], {}
             )
@@ -162,18 +178,21 @@ class Stack:
     def stop(self) -> None:
         """Stop everything, services before what they stand on."""
         with _undisturbed():
-            for wave in _STOP_ORDER:
-                stopping = [p for name in wave if (p := self._processes.pop(name, None)) is not None]
-                for process in stopping:
-                    process.signal(signal.SIGTERM)
-                for process in stopping:
-                    process.stop()
+            self._stop_processes()
             if self._database is not None:
                 self._database.cleanup()
                 self._database = None
             self._pids.unlink(missing_ok=True)
 
     # ---------------------------------------------------------------- private
+
+    def _stop_processes(self) -> None:
+        for wave in _STOP_ORDER:
+            stopping = [p for name in wave if (p := self._processes.pop(name, None)) is not None]
+            for process in stopping:
+                process.signal(signal.SIGTERM)
+            for process in stopping:
+                process.stop()
 
     def _run(self, name: str, command: list[str], environment: Mapping[str, str]) -> Process:
         process = Process(name, command, environment, self._root / "logs" / f"{name}.log")

@@ -7,7 +7,8 @@ Rules
 2. A sighting is on disk before any later answer of the stream counts.
 3. Only so many frames are under way; a recording waits, a camera skips at its end (``feed.py``). So the recognizer's
    queue never has to drop.
-4. Memory is bounded: beyond it the oldest unsettled frames cannot be sent again, and that is counted.
+4. A stream's first frame, and frames sent again, go one at a time: a write that fails under a refusal hides its reason.
+5. Memory is bounded: beyond it the oldest unsettled frames cannot be sent again, and that is counted.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ class Stream:
         self._bytes = 0
         self._next = 0  # index in _frames of the next one to send
         self._sent_through = self._settled = self._last = 0
-        self._source_over = False
+        self._source_over = self._answered = False
         self._under_way = self._dropped = 0
         self._progress = asyncio.Event()
         self._seen: set[str] = set()
@@ -107,6 +108,7 @@ class Stream:
     async def _once(self) -> None:
         """Follow one stream to its end."""
         self._next = self._under_way = self._dropped = 0
+        self._answered = False
         call = self._stub.RecognizeStream()
         sending = asyncio.create_task(self._send(call))
         try:
@@ -140,7 +142,7 @@ class Stream:
 
     async def _send(self, call: Any) -> None:
         while self._next < len(self._frames) or await self._more():
-            while self._under_way >= UNDER_WAY:
+            while self._under_way >= self._window():
                 self._progress.clear()
                 await self._progress.wait()
             frame = self._frames[self._next]
@@ -161,6 +163,11 @@ class Stream:
             await call.write(end)
         await call.done_writing()
 
+    def _window(self) -> int:
+        """Return how many frames may be under way with the next one."""
+        again = self._frames[self._next].number <= self._sent_through
+        return UNDER_WAY if self._answered and not again else 1
+
     async def _more(self) -> bool:
         """Take the next frame of the source into memory; False when it has ended."""
         frame = None if self._source_over else await self._feed.next()
@@ -176,6 +183,7 @@ class Stream:
         return True
 
     async def _take(self, answer: recognizer_pb2.RecognizeStreamResponse) -> None:
+        self._answered = True
         newly_dropped = answer.dropped - self._dropped
         self._dropped = answer.dropped
         self._counters.dropped += newly_dropped

@@ -156,13 +156,20 @@ async def test_an_empty_source_needs_no_recognizer_to_end(
     assert (counters.frames, spool.depth) == (0, 0)
 
 
-async def test_a_camera_that_the_recognizer_refuses_ends_the_gateway(
-    loaded: Loaded, spool: Spool, recorded: Recorded
+@pytest.mark.parametrize(("frame", "streams"), [(1, 1), (6, 2)])
+async def test_a_refusal_ends_the_gateway_with_its_reason(
+    spool: Spool, recorded: Recorded, frame: int, streams: int
 ) -> None:
+    """At the first frame at once; in the middle, where a failing write can hide the reason, with the next stream."""
+    opened = []
+
     class Refusing(recognizer_pb2_grpc.RecognizerServiceServicer):
         async def RecognizeStream(self, request, context):
-            await context.abort(grpc.StatusCode.PERMISSION_DENIED, "not this certificate")
-            yield
+            opened.append(context)
+            async for message in request:
+                if message.frame >= frame:
+                    await context.abort(grpc.StatusCode.PERMISSION_DENIED, "not this certificate")
+                yield recognizer_pb2.RecognizeStreamResponse()
 
     server = grpc.aio.server()
     recognizer_pb2_grpc.add_RecognizerServiceServicer_to_server(Refusing(), server)
@@ -172,6 +179,7 @@ async def test_a_camera_that_the_recognizer_refuses_ends_the_gateway(
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         with pytest.raises(StreamError, match="not this certificate"):
             await Stream("cam-1", Feed(recorded, counters, start=START), spool, channel, counters).run()
+    assert len(opened) <= streams
     await server.stop(0)
 
 
@@ -182,11 +190,11 @@ async def test_no_more_frames_are_under_way_than_allowed(spool: Spool, recorded:
         async def RecognizeStream(self, request, context):
             async for message in request:
                 taken.append(message.frame)
-                if len(taken) == UNDER_WAY:
+                if len(taken) == UNDER_WAY + 1:
                     await answer.wait()
-                    for number in taken:
+                    for number in taken[1:]:
                         yield recognizer_pb2.RecognizeStreamResponse(settled_through=number)
-                elif len(taken) > UNDER_WAY:
+                elif len(taken) == 1 or len(taken) > UNDER_WAY:
                     yield recognizer_pb2.RecognizeStreamResponse(settled_through=message.frame)
 
     server = grpc.aio.server()
@@ -198,7 +206,7 @@ async def test_no_more_frames_are_under_way_than_allowed(spool: Spool, recorded:
         stream = Stream("cam-1", Feed(recorded, counters, start=START), spool, channel, counters)
         running = asyncio.create_task(stream.run())
         await asyncio.sleep(0.3)
-        assert len(taken) == UNDER_WAY
+        assert len(taken) == 1 + UNDER_WAY
         answer.set()
         await running
     await server.stop(0)
