@@ -19,6 +19,7 @@ from plateward.common.v1 import action_pb2, errors_pb2, types_pb2
 from plateward.reads.v1 import reads_pb2, reads_pb2_grpc
 from servicekit.channels import bearer
 from servicekit.errors import parse_rpc_error
+from servicekit.ids import new_id
 
 
 def query() -> reads_pb2.SearchReadsRequest:
@@ -154,3 +155,19 @@ async def test_a_refusal_is_recorded_with_its_rule(stack: Stack, connection: Con
     event = (await events(connection, member_id="m-1099"))[0]
     assert event.outcome.status == "PERMISSION_DENIED"
     assert event.decision.rule == "agency.training-current"
+
+
+@pytest.mark.req("R-AUD-1")
+@pytest.mark.parametrize("seconds", [2**63 - 1, -(2**63), 253_402_300_800])
+async def test_an_event_of_no_calendar_s_time_does_not_stop_the_log(
+    stack: Stack, connection: Connection, seconds: int
+) -> None:
+    event = event_pb2.AuditEvent(event_id=new_id(), phase=event_pb2.PHASE_ATTEMPT, service="reads")
+    event.occurred_at.seconds = seconds
+    async with connection.channel("audit", "service") as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await audit_pb2_grpc.AuditServiceStub(channel).Append(
+                audit_pb2.AppendRequest(event=event), timeout=5
+            )
+    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert (await search(connection)).receipt.leaf_hash
