@@ -3,6 +3,6 @@
 import sys
 
 from servicekit.server import run
-from services.hotlist.wire import SERVICE
+from services.hotlist.wiring import SERVICE
 
 sys.exit(run(SERVICE))

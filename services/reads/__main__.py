@@ -3,6 +3,6 @@
 import sys
 
 from servicekit.server import run
-from services.reads.wire import SERVICE
+from services.reads.wiring import SERVICE
 
 sys.exit(run(SERVICE))

@@ -23,8 +23,8 @@ from services.reads.ingest import CHANNEL, Ingest
 from services.reads.pages import page_key
 from services.reads.partitions import Partitions, day_of
 from services.reads.retention import Retention
+from services.reads.rpc import Parts, ReadsServicer
 from services.reads.search import Search
-from services.reads.service import Parts, ReadsServicer
 from services.reads.settings import ReadsSettings
 
 _HOUSEKEEPING_S = 3600.0

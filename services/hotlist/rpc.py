@@ -1,6 +1,5 @@
 """The RPCs of ``hotlist``: each says what it does in a few lines; identity, policy and audit are the kit's."""
 
-# ruff: noqa: ARG002 - gRPC gives every method a request and a context
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence

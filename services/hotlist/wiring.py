@@ -13,7 +13,7 @@ from servicekit.waker import Waker
 from services.hotlist.entries import Entries
 from services.hotlist.hits import Hits
 from services.hotlist.matcher import CHANNEL, Matcher
-from services.hotlist.service import HotlistServicer, Parts
+from services.hotlist.rpc import HotlistServicer, Parts
 from services.hotlist.settings import HotlistSettings
 from services.hotlist.streams import Streams
 
