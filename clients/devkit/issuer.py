@@ -22,6 +22,7 @@ MEMBERS: Mapping[str, tuple[str, str]] = {
     "m-1099": ("Ofc. Tom Hale", "elk-grove-pd"),
     "m-2001": ("A. Kim", "elk-grove-pd"),
     "m-3001": ("J. Ortiz", "elk-grove-pd"),
+    "m-4001": ("Lt. Rosa Vega", "elk-grove-pd"),
     "galt-1": ("Det. Sam Lowe", "galt-pd"),
     "reno-7": ("Det. Pat Quinn", "reno-pd"),
     "ice-1": ("Ofc. Lee Grant", "ice-ero"),

@@ -109,6 +109,8 @@ class _AgreementStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Agreem
     """Refused by the owner's designee."""
     AGREEMENT_STATE_REVOKED: _AgreementState.ValueType  # 4
     """Ended before it expired."""
+    AGREEMENT_STATE_EXPIRED: _AgreementState.ValueType  # 5
+    """Was in force until it expired."""
 
 class AgreementState(_AgreementState, metaclass=_AgreementStateEnumTypeWrapper):
     """State of an agreement."""
@@ -122,6 +124,8 @@ AGREEMENT_STATE_REFUSED: AgreementState.ValueType  # 3
 """Refused by the owner's designee."""
 AGREEMENT_STATE_REVOKED: AgreementState.ValueType  # 4
 """Ended before it expired."""
+AGREEMENT_STATE_EXPIRED: AgreementState.ValueType  # 5
+"""Was in force until it expired."""
 Global___AgreementState: _TypeAlias = AgreementState  # noqa: Y015
 
 class _ReleaseState:
@@ -158,6 +162,36 @@ RELEASE_STATE_FULFILLED: ReleaseState.ValueType  # 5
 """Fulfilled."""
 Global___ReleaseState: _TypeAlias = ReleaseState  # noqa: Y015
 
+class _ApprovalState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ApprovalStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ApprovalState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    APPROVAL_STATE_UNSPECIFIED: _ApprovalState.ValueType  # 0
+    APPROVAL_STATE_REQUESTED: _ApprovalState.ValueType  # 1
+    """Waits for a second person."""
+    APPROVAL_STATE_GRANTED: _ApprovalState.ValueType  # 2
+    """Granted; the query may be made once."""
+    APPROVAL_STATE_USED: _ApprovalState.ValueType  # 3
+    """The query was made."""
+    APPROVAL_STATE_LAPSED: _ApprovalState.ValueType  # 4
+    """Neither granted nor used in time."""
+
+class ApprovalState(_ApprovalState, metaclass=_ApprovalStateEnumTypeWrapper):
+    """Where a request for approval stands."""
+
+APPROVAL_STATE_UNSPECIFIED: ApprovalState.ValueType  # 0
+APPROVAL_STATE_REQUESTED: ApprovalState.ValueType  # 1
+"""Waits for a second person."""
+APPROVAL_STATE_GRANTED: ApprovalState.ValueType  # 2
+"""Granted; the query may be made once."""
+APPROVAL_STATE_USED: ApprovalState.ValueType  # 3
+"""The query was made."""
+APPROVAL_STATE_LAPSED: ApprovalState.ValueType  # 4
+"""Neither granted nor used in time."""
+Global___ApprovalState: _TypeAlias = ApprovalState  # noqa: Y015
+
 @_typing.final
 class DecideRequest(_message.Message):
     """A call to decide on."""
@@ -172,12 +206,18 @@ class DecideRequest(_message.Message):
     CAMERA_IDS_FIELD_NUMBER: _builtins.int
     APPROVAL_ID_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    REQUEST_DIGEST_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_FIELD_NUMBER: _builtins.int
     action: _action_pb2.Action.ValueType
     """What. Example: ACTION_SEARCH."""
     approval_id: _builtins.str
     """A second person's approval. Example: ""."""
     request_id: _builtins.str
     """The call's ID, for the record. Example: "01990e5c-7c29-7c55-8e0d-1d2b5a1f4c11"."""
+    request_digest: _builtins.bytes
+    """SHA-256 of the call's request without approval ID and page, 32 bytes; what an approval is bound to."""
+    next_page: _builtins.bool
+    """A following page of a query that has been decided before. Example: false."""
     @_builtins.property
     def subject(self) -> _types_pb2.Subject:
         """Who."""
@@ -209,10 +249,12 @@ class DecideRequest(_message.Message):
         camera_ids: _abc.Iterable[_builtins.str] | None = ...,
         approval_id: _builtins.str = ...,
         request_id: _builtins.str = ...,
+        request_digest: _builtins.bytes = ...,
+        next_page: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["purpose", b"purpose", "subject", b"subject", "window", b"window"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "approval_id", b"approval_id", "camera_ids", b"camera_ids", "owner_agency_ids", b"owner_agency_ids", "purpose", b"purpose", "request_id", b"request_id", "subject", b"subject", "window", b"window"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "approval_id", b"approval_id", "camera_ids", b"camera_ids", "next_page", b"next_page", "owner_agency_ids", b"owner_agency_ids", "purpose", b"purpose", "request_digest", b"request_digest", "request_id", b"request_id", "subject", b"subject", "window", b"window"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -737,6 +779,7 @@ class Member(_message.Message):
     TRAINING_FIELD_NUMBER: _builtins.int
     TRAINING_EXPIRES_AT_FIELD_NUMBER: _builtins.int
     FEDERAL_TASK_FORCE_FIELD_NUMBER: _builtins.int
+    LAST_ACTIVE_AT_FIELD_NUMBER: _builtins.int
     member_id: _builtins.str
     """Subject of the member's tokens. Example: "m-1042"."""
     agency_id: _builtins.str
@@ -759,6 +802,10 @@ class Member(_message.Message):
     def training_expires_at(self) -> _timestamp_pb2.Timestamp:
         """When that training expires. Example: 2027-01-31T00:00:00Z."""
 
+    @_builtins.property
+    def last_active_at(self) -> _timestamp_pb2.Timestamp:
+        """Last day of use that is on record; 90 days without any lock the account. Example: 2026-11-23T18:02:11Z."""
+
     def __init__(
         self,
         *,
@@ -771,10 +818,11 @@ class Member(_message.Message):
         training: _builtins.str = ...,
         training_expires_at: _timestamp_pb2.Timestamp | None = ...,
         federal_task_force: _builtins.bool = ...,
+        last_active_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["training_expires_at", b"training_expires_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["last_active_at", b"last_active_at", "training_expires_at", b"training_expires_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency_id", b"agency_id", "federal_task_force", b"federal_task_force", "job_title", b"job_title", "member_id", b"member_id", "name", b"name", "roles", b"roles", "state", b"state", "training", b"training", "training_expires_at", b"training_expires_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency_id", b"agency_id", "federal_task_force", b"federal_task_force", "job_title", b"job_title", "last_active_at", b"last_active_at", "member_id", b"member_id", "name", b"name", "roles", b"roles", "state", b"state", "training", b"training", "training_expires_at", b"training_expires_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1058,6 +1106,13 @@ class Agreement(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     JUSTIFICATION_FIELD_NUMBER: _builtins.int
     DECIDED_BY_FIELD_NUMBER: _builtins.int
+    ONWARD_USE_ATTESTED_FIELD_NUMBER: _builtins.int
+    REQUESTED_BY_FIELD_NUMBER: _builtins.int
+    REQUESTED_AT_FIELD_NUMBER: _builtins.int
+    DECIDED_AT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REVOKED_BY_FIELD_NUMBER: _builtins.int
+    REVOKED_AT_FIELD_NUMBER: _builtins.int
     agreement_id: _builtins.str
     """Its ID, UUIDv7; set by the service."""
     owner_agency_id: _builtins.str
@@ -1072,6 +1127,14 @@ class Agreement(_message.Message):
     """Why the partner has a right and a need to know."""
     decided_by: _builtins.str
     """Who decided. Example: "m-0001"."""
+    onward_use_attested: _builtins.bool
+    """The partner attests that nothing it is shown is passed on for a prohibited use, nor to a body that could have no agreement itself. Example: true."""
+    requested_by: _builtins.str
+    """Who asked, and attested, for the partner; set by the service. Example: "galt-1"."""
+    reason: _builtins.str
+    """Why it was decided, or ended, so."""
+    revoked_by: _builtins.str
+    """Who ended it. Example: ""."""
     @_builtins.property
     def camera_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Only these cameras; empty means all. Example: []."""
@@ -1083,6 +1146,18 @@ class Agreement(_message.Message):
     @_builtins.property
     def expires_at(self) -> _timestamp_pb2.Timestamp:
         """When it ends. Example: 2027-11-01T00:00:00Z."""
+
+    @_builtins.property
+    def requested_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was asked for."""
+
+    @_builtins.property
+    def decided_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was decided."""
+
+    @_builtins.property
+    def revoked_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was ended."""
 
     def __init__(
         self,
@@ -1097,10 +1172,17 @@ class Agreement(_message.Message):
         state: Global___AgreementState.ValueType = ...,
         justification: _builtins.str = ...,
         decided_by: _builtins.str = ...,
+        onward_use_attested: _builtins.bool = ...,
+        requested_by: _builtins.str = ...,
+        requested_at: _timestamp_pb2.Timestamp | None = ...,
+        decided_at: _timestamp_pb2.Timestamp | None = ...,
+        reason: _builtins.str = ...,
+        revoked_by: _builtins.str = ...,
+        revoked_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["decided_at", b"decided_at", "expires_at", b"expires_at", "requested_at", b"requested_at", "revoked_at", b"revoked_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreement_id", b"agreement_id", "camera_ids", b"camera_ids", "decided_by", b"decided_by", "expires_at", b"expires_at", "justification", b"justification", "offences", b"offences", "owner_agency_id", b"owner_agency_id", "partner_agency_id", b"partner_agency_id", "state", b"state", "window_s", b"window_s"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreement_id", b"agreement_id", "camera_ids", b"camera_ids", "decided_at", b"decided_at", "decided_by", b"decided_by", "expires_at", b"expires_at", "justification", b"justification", "offences", b"offences", "onward_use_attested", b"onward_use_attested", "owner_agency_id", b"owner_agency_id", "partner_agency_id", b"partner_agency_id", "reason", b"reason", "requested_at", b"requested_at", "requested_by", b"requested_by", "revoked_at", b"revoked_at", "revoked_by", b"revoked_by", "state", b"state", "window_s", b"window_s"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1283,6 +1365,9 @@ class ListAgreementsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     PAGE_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    state: Global___AgreementState.ValueType
+    """Only in this state; unspecified means all. Example: AGREEMENT_STATE_REQUESTED."""
     @_builtins.property
     def page(self) -> _types_pb2.PageRequest:
         """Which page."""
@@ -1291,10 +1376,11 @@ class ListAgreementsRequest(_message.Message):
         self,
         *,
         page: _types_pb2.PageRequest | None = ...,
+        state: Global___AgreementState.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["page", b"page"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page", b"page"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page", b"page", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1342,6 +1428,16 @@ class ReleaseRequest(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     DECIDED_BY_FIELD_NUMBER: _builtins.int
     FILED_AT_FIELD_NUMBER: _builtins.int
+    AGENCY_ID_FIELD_NUMBER: _builtins.int
+    AGENCY_KIND_FIELD_NUMBER: _builtins.int
+    OWNER_AGENCY_ID_FIELD_NUMBER: _builtins.int
+    FILED_BY_FIELD_NUMBER: _builtins.int
+    DECISION_REASON_FIELD_NUMBER: _builtins.int
+    DECIDED_AT_FIELD_NUMBER: _builtins.int
+    ROUTED_TO_FIELD_NUMBER: _builtins.int
+    FULFILLED_BY_FIELD_NUMBER: _builtins.int
+    FULFILLED_AT_FIELD_NUMBER: _builtins.int
+    PACKAGE_DIGEST_FIELD_NUMBER: _builtins.int
     release_id: _builtins.str
     """Its ID, UUIDv7; set by the service."""
     agency_name: _builtins.str
@@ -1356,9 +1452,33 @@ class ReleaseRequest(_message.Message):
     """Where it stands. Example: RELEASE_STATE_FILED."""
     decided_by: _builtins.str
     """Who decided. Example: "m-0001"."""
+    agency_id: _builtins.str
+    """The agency's ID where it is registered; a partner's is taken from its certificate. Example: "sacramento-da"."""
+    agency_kind: Global___AgencyKind.ValueType
+    """What the register says the agency is; set by the service. Example: AGENCY_KIND_PROSECUTOR."""
+    owner_agency_id: _builtins.str
+    """Agency whose data is asked for; empty means one's own. Example: "elk-grove-pd"."""
+    filed_by: _builtins.str
+    """Member who filed it. Example: "m-3001"."""
+    decision_reason: _builtins.str
+    """Why it was decided so."""
+    routed_to: _builtins.str
+    """Where it was routed to. Example: "Records Bureau: public records request (Gov. Code 7920.000)"."""
+    fulfilled_by: _builtins.str
+    """Who handed the package over. Example: "m-4001"."""
+    package_digest: _builtins.bytes
+    """SHA-256 of what was handed over, 32 bytes."""
     @_builtins.property
     def filed_at(self) -> _timestamp_pb2.Timestamp:
         """When it was filed. Example: 2026-11-23T18:02:11Z."""
+
+    @_builtins.property
+    def decided_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was decided."""
+
+    @_builtins.property
+    def fulfilled_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was handed over."""
 
     def __init__(
         self,
@@ -1371,10 +1491,20 @@ class ReleaseRequest(_message.Message):
         state: Global___ReleaseState.ValueType = ...,
         decided_by: _builtins.str = ...,
         filed_at: _timestamp_pb2.Timestamp | None = ...,
+        agency_id: _builtins.str = ...,
+        agency_kind: Global___AgencyKind.ValueType = ...,
+        owner_agency_id: _builtins.str = ...,
+        filed_by: _builtins.str = ...,
+        decision_reason: _builtins.str = ...,
+        decided_at: _timestamp_pb2.Timestamp | None = ...,
+        routed_to: _builtins.str = ...,
+        fulfilled_by: _builtins.str = ...,
+        fulfilled_at: _timestamp_pb2.Timestamp | None = ...,
+        package_digest: _builtins.bytes = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["filed_at", b"filed_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["decided_at", b"decided_at", "filed_at", b"filed_at", "fulfilled_at", b"fulfilled_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency_name", b"agency_name", "decided_by", b"decided_by", "filed_at", b"filed_at", "intended_purpose", b"intended_purpose", "law_enforcement", b"law_enforcement", "release_id", b"release_id", "requester_name", b"requester_name", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency_id", b"agency_id", "agency_kind", b"agency_kind", "agency_name", b"agency_name", "decided_at", b"decided_at", "decided_by", b"decided_by", "decision_reason", b"decision_reason", "filed_at", b"filed_at", "filed_by", b"filed_by", "fulfilled_at", b"fulfilled_at", "fulfilled_by", b"fulfilled_by", "intended_purpose", b"intended_purpose", "law_enforcement", b"law_enforcement", "owner_agency_id", b"owner_agency_id", "package_digest", b"package_digest", "release_id", b"release_id", "requester_name", b"requester_name", "routed_to", b"routed_to", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1557,6 +1687,9 @@ class ListReleaseRequestsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     PAGE_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    state: Global___ReleaseState.ValueType
+    """Only in this state; unspecified means all. Example: RELEASE_STATE_FILED."""
     @_builtins.property
     def page(self) -> _types_pb2.PageRequest:
         """Which page."""
@@ -1565,10 +1698,11 @@ class ListReleaseRequestsRequest(_message.Message):
         self,
         *,
         page: _types_pb2.PageRequest | None = ...,
+        state: Global___ReleaseState.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["page", b"page"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page", b"page"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page", b"page", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1611,10 +1745,16 @@ class RequestApprovalRequest(_message.Message):
     PURPOSE_FIELD_NUMBER: _builtins.int
     ACTION_FIELD_NUMBER: _builtins.int
     REQUEST_DIGEST_FIELD_NUMBER: _builtins.int
+    REQUEST_TYPE_FIELD_NUMBER: _builtins.int
+    REQUEST_FIELD_NUMBER: _builtins.int
     action: _action_pb2.Action.ValueType
     """What. Example: ACTION_CANVASS."""
     request_digest: _builtins.bytes
-    """SHA-256 of the request that will carry the approval, with an empty approval ID; 32 bytes."""
+    """SHA-256 of the request that will carry the approval, without approval ID and page; 32 bytes."""
+    request_type: _builtins.str
+    """Name of that request's message. Example: "plateward.reads.v1.SearchReadsRequest"."""
+    request: _builtins.bytes
+    """That request, serialized: what the second person is shown."""
     @_builtins.property
     def purpose(self) -> _types_pb2.Purpose:
         """Why."""
@@ -1625,10 +1765,12 @@ class RequestApprovalRequest(_message.Message):
         purpose: _types_pb2.Purpose | None = ...,
         action: _action_pb2.Action.ValueType = ...,
         request_digest: _builtins.bytes = ...,
+        request_type: _builtins.str = ...,
+        request: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["purpose", b"purpose"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "purpose", b"purpose", "request_digest", b"request_digest"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "purpose", b"purpose", "request", b"request", "request_digest", b"request_digest", "request_type", b"request_type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1715,6 +1857,130 @@ class GrantApprovalResponse(_message.Message):
 Global___GrantApprovalResponse: _TypeAlias = GrantApprovalResponse  # noqa: Y015
 
 @_typing.final
+class Approval(_message.Message):
+    """A wide query that waits for its second person, or had one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APPROVAL_ID_FIELD_NUMBER: _builtins.int
+    REQUESTER_ID_FIELD_NUMBER: _builtins.int
+    REQUESTER_NAME_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    REQUEST_TYPE_FIELD_NUMBER: _builtins.int
+    REQUEST_JSON_FIELD_NUMBER: _builtins.int
+    REQUEST_DIGEST_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    REQUESTED_AT_FIELD_NUMBER: _builtins.int
+    GRANTED_BY_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    approval_id: _builtins.str
+    """Its ID, UUIDv7."""
+    requester_id: _builtins.str
+    """Who asks. Example: "m-1042"."""
+    requester_name: _builtins.str
+    """Their name. Example: "Ofc. Dana Reyes"."""
+    action: _action_pb2.Action.ValueType
+    """What. Example: ACTION_SEARCH."""
+    request_type: _builtins.str
+    """Name of the request's message. Example: "plateward.reads.v1.SearchReadsRequest"."""
+    request_json: _builtins.str
+    """The request as JSON: exactly what would be approved."""
+    request_digest: _builtins.bytes
+    """Its digest, 32 bytes."""
+    state: Global___ApprovalState.ValueType
+    """Where it stands. Example: APPROVAL_STATE_REQUESTED."""
+    granted_by: _builtins.str
+    """Who granted it. Example: "m-1077"."""
+    @_builtins.property
+    def purpose(self) -> _types_pb2.Purpose:
+        """Why."""
+
+    @_builtins.property
+    def requested_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was asked for."""
+
+    @_builtins.property
+    def expires_at(self) -> _timestamp_pb2.Timestamp:
+        """When it lapses."""
+
+    def __init__(
+        self,
+        *,
+        approval_id: _builtins.str = ...,
+        requester_id: _builtins.str = ...,
+        requester_name: _builtins.str = ...,
+        action: _action_pb2.Action.ValueType = ...,
+        purpose: _types_pb2.Purpose | None = ...,
+        request_type: _builtins.str = ...,
+        request_json: _builtins.str = ...,
+        request_digest: _builtins.bytes = ...,
+        state: Global___ApprovalState.ValueType = ...,
+        requested_at: _timestamp_pb2.Timestamp | None = ...,
+        granted_by: _builtins.str = ...,
+        expires_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "purpose", b"purpose", "requested_at", b"requested_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "approval_id", b"approval_id", "expires_at", b"expires_at", "granted_by", b"granted_by", "purpose", b"purpose", "request_digest", b"request_digest", "request_json", b"request_json", "request_type", b"request_type", "requested_at", b"requested_at", "requester_id", b"requester_id", "requester_name", b"requester_name", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Approval: _TypeAlias = Approval  # noqa: Y015
+
+@_typing.final
+class ListApprovalsRequest(_message.Message):
+    """Which approvals."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def page(self) -> _types_pb2.PageRequest:
+        """Which page."""
+
+    def __init__(
+        self,
+        *,
+        page: _types_pb2.PageRequest | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["page", b"page"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page", b"page"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListApprovalsRequest: _TypeAlias = ListApprovalsRequest  # noqa: Y015
+
+@_typing.final
+class ListApprovalsResponse(_message.Message):
+    """The approvals."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APPROVALS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page; empty on the last. Example: ""."""
+    @_builtins.property
+    def approvals(self) -> _containers.RepeatedCompositeFieldContainer[Global___Approval]:
+        """Newest first."""
+
+    def __init__(
+        self,
+        *,
+        approvals: _abc.Iterable[Global___Approval] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approvals", b"approvals", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListApprovalsResponse: _TypeAlias = ListApprovalsResponse  # noqa: Y015
+
+@_typing.final
 class PutCaseRequest(_message.Message):
     """A case to register."""
 
@@ -1799,17 +2065,20 @@ Global___WatchRevocationsRequest: _TypeAlias = WatchRevocationsRequest  # noqa: 
 
 @_typing.final
 class WatchRevocationsResponse(_message.Message):
-    """Something that no longer holds."""
+    """Something that no longer holds, or a sign of life."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     KIND_FIELD_NUMBER: _builtins.int
     ID_FIELD_NUMBER: _builtins.int
     AT_FIELD_NUMBER: _builtins.int
+    AGENCY_ID_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
-    """Kind. Example: "agreement" or "member"."""
+    """Kind: "agreement", "member", "agency", "policy", "all" (look again at everything), or "beat" (nothing changed). Example: "member"."""
     id: _builtins.str
     """Its ID. Example: "m-1042"."""
+    agency_id: _builtins.str
+    """Agency whose access is concerned; empty means any. Example: "galt-pd"."""
     @_builtins.property
     def at(self) -> _timestamp_pb2.Timestamp:
         """When. Example: 2026-11-23T18:02:11Z."""
@@ -1820,10 +2089,11 @@ class WatchRevocationsResponse(_message.Message):
         kind: _builtins.str = ...,
         id: _builtins.str = ...,
         at: _timestamp_pb2.Timestamp | None = ...,
+        agency_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "id", b"id", "kind", b"kind"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency_id", b"agency_id", "at", b"at", "id", b"id", "kind", b"kind"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

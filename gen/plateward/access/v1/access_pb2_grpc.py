@@ -140,6 +140,11 @@ class AccessServiceStub:
                 request_serializer=plateward_dot_access_dot_v1_dot_access__pb2.GrantApprovalRequest.SerializeToString,
                 response_deserializer=plateward_dot_access_dot_v1_dot_access__pb2.GrantApprovalResponse.FromString,
                 _registered_method=True)
+        self.ListApprovals = channel.unary_unary(
+                '/plateward.access.v1.AccessService/ListApprovals',
+                request_serializer=plateward_dot_access_dot_v1_dot_access__pb2.ListApprovalsRequest.SerializeToString,
+                response_deserializer=plateward_dot_access_dot_v1_dot_access__pb2.ListApprovalsResponse.FromString,
+                _registered_method=True)
         self.PutCase = channel.unary_unary(
                 '/plateward.access.v1.AccessService/PutCase',
                 request_serializer=plateward_dot_access_dot_v1_dot_access__pb2.PutCaseRequest.SerializeToString,
@@ -308,6 +313,13 @@ class AccessServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListApprovals(self, request, context):
+        """The requests for approval of one's agency: what is asked, by whom, for which scope.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def PutCase(self, request, context):
         """Register a case with its number, span and unit, so that purposes can be checked.
         """
@@ -436,6 +448,11 @@ def add_AccessServiceServicer_to_server(servicer, server):
                     servicer.GrantApproval,
                     request_deserializer=plateward_dot_access_dot_v1_dot_access__pb2.GrantApprovalRequest.FromString,
                     response_serializer=plateward_dot_access_dot_v1_dot_access__pb2.GrantApprovalResponse.SerializeToString,
+            ),
+            'ListApprovals': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListApprovals,
+                    request_deserializer=plateward_dot_access_dot_v1_dot_access__pb2.ListApprovalsRequest.FromString,
+                    response_serializer=plateward_dot_access_dot_v1_dot_access__pb2.ListApprovalsResponse.SerializeToString,
             ),
             'PutCase': grpc.unary_unary_rpc_method_handler(
                     servicer.PutCase,
@@ -1021,6 +1038,33 @@ class AccessService:
             '/plateward.access.v1.AccessService/GrantApproval',
             plateward_dot_access_dot_v1_dot_access__pb2.GrantApprovalRequest.SerializeToString,
             plateward_dot_access_dot_v1_dot_access__pb2.GrantApprovalResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListApprovals(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/plateward.access.v1.AccessService/ListApprovals',
+            plateward_dot_access_dot_v1_dot_access__pb2.ListApprovalsRequest.SerializeToString,
+            plateward_dot_access_dot_v1_dot_access__pb2.ListApprovalsResponse.FromString,
             options,
             channel_credentials,
             insecure,

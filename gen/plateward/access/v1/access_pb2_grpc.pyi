@@ -75,6 +75,8 @@ class AccessServiceStub:
     """Ask for a second person's approval of a wide query."""
     GrantApproval: _grpc.UnaryUnaryMultiCallable[_access_pb2.GrantApprovalRequest, _access_pb2.GrantApprovalResponse]
     """Approve somebody else's wide query."""
+    ListApprovals: _grpc.UnaryUnaryMultiCallable[_access_pb2.ListApprovalsRequest, _access_pb2.ListApprovalsResponse]
+    """The requests for approval of one's agency: what is asked, by whom, for which scope."""
     PutCase: _grpc.UnaryUnaryMultiCallable[_access_pb2.PutCaseRequest, _access_pb2.PutCaseResponse]
     """Register a case with its number, span and unit, so that purposes can be checked."""
     WatchRevocations: _grpc.UnaryStreamMultiCallable[_access_pb2.WatchRevocationsRequest, _access_pb2.WatchRevocationsResponse]
@@ -129,6 +131,8 @@ class AccessServiceAsyncStub(AccessServiceStub):
     """Ask for a second person's approval of a wide query."""
     GrantApproval: _aio.UnaryUnaryMultiCallable[_access_pb2.GrantApprovalRequest, _access_pb2.GrantApprovalResponse]  # type: ignore[assignment]
     """Approve somebody else's wide query."""
+    ListApprovals: _aio.UnaryUnaryMultiCallable[_access_pb2.ListApprovalsRequest, _access_pb2.ListApprovalsResponse]  # type: ignore[assignment]
+    """The requests for approval of one's agency: what is asked, by whom, for which scope."""
     PutCase: _aio.UnaryUnaryMultiCallable[_access_pb2.PutCaseRequest, _access_pb2.PutCaseResponse]  # type: ignore[assignment]
     """Register a case with its number, span and unit, so that purposes can be checked."""
     WatchRevocations: _aio.UnaryStreamMultiCallable[_access_pb2.WatchRevocationsRequest, _access_pb2.WatchRevocationsResponse]  # type: ignore[assignment]
@@ -306,6 +310,14 @@ class AccessServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_access_pb2.GrantApprovalResponse, _abc.Awaitable[_access_pb2.GrantApprovalResponse]]:
         """Approve somebody else's wide query."""
+
+    @_abc_1.abstractmethod
+    def ListApprovals(
+        self,
+        request: _access_pb2.ListApprovalsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_access_pb2.ListApprovalsResponse, _abc.Awaitable[_access_pb2.ListApprovalsResponse]]:
+        """The requests for approval of one's agency: what is asked, by whom, for which scope."""
 
     @_abc_1.abstractmethod
     def PutCase(

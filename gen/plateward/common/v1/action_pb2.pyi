@@ -87,6 +87,12 @@ class _ActionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Action.ValueTy
     """Planning and carrying out 90-day audits, disposing of misuse flags."""
     ACTION_DISCLOSE: _Action.ValueType  # 32
     """Civil discovery and sealing of log entries."""
+    ACTION_DECIDE_SHARING: _Action.ValueType  # 40
+    """Approving or refusing an agreement, as the owner's designee."""
+    ACTION_DECIDE_RELEASE: _Action.ValueType  # 41
+    """Approving or refusing a release request, as the owner's designee."""
+    ACTION_GRANT_APPROVAL: _Action.ValueType  # 42
+    """Being the second person of a wide query."""
 
 class Action(_Action, metaclass=_ActionEnumTypeWrapper):
     """What a caller wants to do. Policy (Rego) decides on it and the audit log records it."""
@@ -156,6 +162,12 @@ ACTION_CONDUCT_AUDIT: Action.ValueType  # 31
 """Planning and carrying out 90-day audits, disposing of misuse flags."""
 ACTION_DISCLOSE: Action.ValueType  # 32
 """Civil discovery and sealing of log entries."""
+ACTION_DECIDE_SHARING: Action.ValueType  # 40
+"""Approving or refusing an agreement, as the owner's designee."""
+ACTION_DECIDE_RELEASE: Action.ValueType  # 41
+"""Approving or refusing a release request, as the owner's designee."""
+ACTION_GRANT_APPROVAL: Action.ValueType  # 42
+"""Being the second person of a wide query."""
 Global___Action: _TypeAlias = Action  # noqa: Y015
 
 class _CallerKind:

@@ -77,6 +77,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """A cursor or page token is not one that this service gave out."""
     ERROR_REASON_CAMERA_UNKNOWN: _ErrorReason.ValueType  # 27
     """The camera is not registered to the calling agency."""
+    ERROR_REASON_WRONG_STATE: _ErrorReason.ValueType  # 40
+    """The thing is not in the state that the step needs."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed: the `reason` of google.rpc.ErrorInfo (domain "plateward") is one of these names."""
@@ -136,4 +138,6 @@ ERROR_REASON_CURSOR_INVALID: ErrorReason.ValueType  # 26
 """A cursor or page token is not one that this service gave out."""
 ERROR_REASON_CAMERA_UNKNOWN: ErrorReason.ValueType  # 27
 """The camera is not registered to the calling agency."""
+ERROR_REASON_WRONG_STATE: ErrorReason.ValueType  # 40
+"""The thing is not in the state that the step needs."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -95,6 +95,7 @@ class Subject(_message.Message):
     AMR_FIELD_NUMBER: _builtins.int
     TOKEN_ID_FIELD_NUMBER: _builtins.int
     SIGNED_IN_AT_FIELD_NUMBER: _builtins.int
+    FEDERAL_TASK_FORCE_FIELD_NUMBER: _builtins.int
     agency_id: _builtins.str
     """Agency of the certificate. Example: "elk-grove-pd"."""
     kind: _action_pb2.CallerKind.ValueType
@@ -107,6 +108,8 @@ class Subject(_message.Message):
     """The member's name as the record must show it. Example: "Ofc. Dana Reyes"."""
     token_id: _builtins.str
     """The token's ID. Example: "01990e5c-7c2a-7d10-9a31-0c1f6f6cf0aa"."""
+    federal_task_force: _builtins.bool
+    """The token says that the member works for a federal task force. Example: false."""
     @_builtins.property
     def amr(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Authentication methods of the token (RFC 8176). Example: ["pwd", "otp"]."""
@@ -126,10 +129,11 @@ class Subject(_message.Message):
         amr: _abc.Iterable[_builtins.str] | None = ...,
         token_id: _builtins.str = ...,
         signed_in_at: _timestamp_pb2.Timestamp | None = ...,
+        federal_task_force: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["signed_in_at", b"signed_in_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency_id", b"agency_id", "amr", b"amr", "kind", b"kind", "member_id", b"member_id", "member_name", b"member_name", "signed_in_at", b"signed_in_at", "token_id", b"token_id", "workload", b"workload"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency_id", b"agency_id", "amr", b"amr", "federal_task_force", b"federal_task_force", "kind", b"kind", "member_id", b"member_id", "member_name", b"member_name", "signed_in_at", b"signed_in_at", "token_id", b"token_id", "workload", b"workload"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
