@@ -9,6 +9,7 @@ from plateward.common.v1 import decision_pb2, errors_pb2
 from servicekit.errors import PlatewardError
 from servicekit.interceptors.call import Call
 from servicekit.ports import Decider
+from servicekit.scopes import is_next_page, request_digest
 
 _COPIED = ("purpose", "window")
 _LISTED = {"owner_agency_ids": 64, "camera_ids": 256}
@@ -28,6 +29,8 @@ def decide_request(call: Call, request: Message) -> access_pb2.DecideRequest:
             getattr(asked, name).extend(getattr(request, name)[:most])
     if "approval_id" in fields:
         asked.approval_id = str(getattr(request, "approval_id", ""))[:64]
+    if asked.approval_id:
+        asked.request_digest, asked.next_page = request_digest(request), is_next_page(request)
     if not asked.owner_agency_ids:
         asked.owner_agency_ids.append(call.context.subject.agency_id)
     return asked

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from plateward.access.v1 import access_pb2
 from plateward.common.v1 import decision_pb2
 from servicekit.clock import Clock
 from servicekit.ids import new_id
+from services.access.approvals import Approvals
 from services.access.engines import Engine
 from services.access.facts import rego_input
 from services.access.policy import PolicyBundle
 from services.access.store import Store
 
+_TOUCH_EVERY = timedelta(hours=1)
+_SECOND_PERSON = "the approval was used by another call: it holds for one query; ask for a new one"
+
 
 class Core:
     """Decides by one bundle on one engine. It is also the access service's own decider."""
 
-    def __init__(self, store: Store, engine: Engine, bundle: PolicyBundle, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, approvals: Approvals, engine: Engine, bundle: PolicyBundle, clock: Clock
+    ) -> None:
         self._store = store
+        self._approvals = approvals
+        self._touched: dict[tuple[str, str], datetime] = {}
         self._engine = engine
         self._clock = clock
         self.bundle = bundle
@@ -33,6 +42,8 @@ class Core:
         now = self._clock.now()
         subject = request.subject
         facts = await self._store.facts(subject.agency_id, subject.member_id, request.owner_agency_ids, now)
+        if request.approval_id:
+            facts = replace(facts, approved=await self._approvals.holds(request))
         result = await self._engine.evaluate(rego_input(request, facts, self.bundle.data["training"], now))
         decision = decision_pb2.Decision(
             effect=decision_pb2.EFFECT_ALLOW if result["effect"] == "allow" else decision_pb2.EFFECT_DENY,
@@ -43,9 +54,24 @@ class Core:
             decision_id=new_id(self._clock),
             engine=self._engine.name,
         )
+        if decision.effect == decision_pb2.EFFECT_ALLOW and facts.approved:
+            await self._use_approval(request, decision)
         if decision.effect == decision_pb2.EFFECT_ALLOW:
+            await self._touch(subject.agency_id, subject.member_id, now)
             self._oblige(decision.obligations, result["obligations"])
         return decision
+
+    async def _use_approval(self, request: access_pb2.DecideRequest, decision: decision_pb2.Decision) -> None:
+        if not await self._approvals.use(request):
+            decision.effect = decision_pb2.EFFECT_DENY
+            decision.rule, decision.message = "agency.second-person", _SECOND_PERSON
+
+    async def _touch(self, agency_id: str, member_id: str, now: datetime) -> None:
+        """Keep when a member was last active, written once an hour: a decision must not cost a write."""
+        key = (agency_id, member_id)
+        if member_id and now - self._touched.get(key, now - _TOUCH_EVERY) >= _TOUCH_EVERY:
+            self._touched[key] = now
+            await self._store.touch(agency_id, member_id, now)
 
     def _oblige(self, obligations: decision_pb2.Obligations, wanted: dict[str, Any]) -> None:
         obligations.agency_ids.extend(wanted["agency_ids"])

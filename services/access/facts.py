@@ -28,7 +28,7 @@ def rego_input(
     """Return the input of a decision."""
     subject = request.subject
     owners = _owners(request, facts)
-    shared = [a for a in facts.agreements if owners.get(a["owner_agency_id"]) == _AGREEMENT]
+    shared = [a for a in _covering(request, facts) if owners.get(a["owner_agency_id"]) == _AGREEMENT]
     return {
         "action": action_pb2.Action.Name(request.action),
         "subject": {
@@ -36,11 +36,12 @@ def rego_input(
             "amr": list(subject.amr),
         },
         "agency": {"kind": _agency_kind(subject, facts)},
-        "member": _member(facts, training, now),
+        "member": _member(facts, training, now) | _federal(subject, facts),
         "purpose": _purpose(request.purpose if request.HasField("purpose") else None),
         "owners": owners,
         "camera_limit": _camera_limit(shared),
         "agreement_window_s": min((int(a["window_s"]) for a in shared), default=_NO_LIMIT_S),
+        "approved": facts.approved,
     }  # fmt: skip
 
 
@@ -51,12 +52,15 @@ def _agency_kind(subject: types_pb2.Subject, facts: Facts) -> str:
     return facts.agency_kind or UNKNOWN_KIND
 
 
-def _owners(request: access_pb2.DecideRequest, facts: Facts) -> dict[str, str]:
-    """Return owner → own, agreement or none; an agreement holds for its offences only."""
+def _covering(request: access_pb2.DecideRequest, facts: Facts) -> list[dict[str, Any]]:
+    """Return the agreements that hold for the offence of the call; one that names none holds for all."""
     offence = request.purpose.offence
-    covered = {
-        a["owner_agency_id"] for a in facts.agreements if not a["offences"] or offence in a["offences"]
-    }
+    return [a for a in facts.agreements if not a["offences"] or offence in a["offences"]]
+
+
+def _owners(request: access_pb2.DecideRequest, facts: Facts) -> dict[str, str]:
+    """Return owner → own, agreement or none."""
+    covered = {a["owner_agency_id"] for a in _covering(request, facts)}
     own = request.subject.agency_id
     return {o: _OWN if o == own else _AGREEMENT if o in covered else _NONE for o in request.owner_agency_ids}
 
@@ -74,7 +78,6 @@ def _member(facts: Facts, training: str, now: datetime) -> dict[str, Any]:
             "active": False,
             "roles": {},
             "training_current": False,
-            "federal_task_force": False,
         }
     expires = member["training_expires_at"]
     return {
@@ -82,8 +85,13 @@ def _member(facts: Facts, training: str, now: datetime) -> dict[str, Any]:
         "active": member["state"] == ACTIVE_ACCOUNT,
         "roles": dict.fromkeys(member["roles"], True),
         "training_current": member["training"] == training and expires is not None and expires > now,
-        "federal_task_force": bool(member["federal_task_force"]),
     }
+
+
+def _federal(subject: types_pb2.Subject, facts: Facts) -> dict[str, bool]:
+    # The list's word or the token's: either is enough, and a partner's members stand on no list here.
+    listed = facts.member is not None and bool(facts.member["federal_task_force"])
+    return {"federal_task_force": listed or subject.federal_task_force}
 
 
 def _purpose(purpose: types_pb2.Purpose | None) -> dict[str, Any]:

@@ -15,13 +15,18 @@ from servicekit.database import migrate, open_pool
 from servicekit.interceptors.audit import SOFTWARE
 from servicekit.kit import Kit
 from servicekit.server import Service, Wired
+from services.access.agreements import Agreements
+from services.access.approvals import Approvals
 from services.access.decide import Core
 from services.access.engines import Engine, OpaEngine, RegopyEngine
+from services.access.members import Members
 from services.access.policy import PolicyBundle, load_bundle, sample_document
-from services.access.rpc import AccessServicer
+from services.access.releases import Releases
+from services.access.rpc import AccessServicer, Parts
 from services.access.seed import seed
 from services.access.settings import AccessSettings
 from services.access.store import Store
+from services.access.upkeep import keep_up
 
 _LOG = structlog.get_logger(__name__)
 _DEFAULT_SAMPLE = "elk-grove-pd"
@@ -53,18 +58,24 @@ async def wire(settings: AccessSettings, kit: Kit) -> AsyncIterator[Wired]:
     try:
         await migrate(pool, "services.access")
         store = Store(pool)
-        core = Core(store, engine, bundle, kit.clock)
+        approvals = Approvals(pool, kit.clock)
+        core = Core(store, approvals, engine, bundle, kit.clock)
         members = await seed(store, bundle, settings.seed, kit.clock) if settings.seed else 0
         audit = kit.remote_audit()
 
         async def on_ready() -> None:
             await engine.load(bundle)
             await audit.append(_activated(kit, bundle, members))
+            kit.spawn(keep_up(parts.members, audit, kit.clock), "upkeep")
             _LOG.info("policy_in_force", version=bundle.version, engine=engine.name)
 
-        yield Wired(
-            servicer=AccessServicer(core, store, kit.clock), audit=audit, decider=core, on_ready=on_ready
+        parts = Parts(
+            members=Members(store, core, kit.clock),
+            agreements=Agreements(pool, core, kit.clock),
+            releases=Releases(pool, core, kit.clock),
+            approvals=approvals,
         )
+        yield Wired(servicer=AccessServicer(core, parts), audit=audit, decider=core, on_ready=on_ready)
     finally:
         await engine.close()
         await pool.close()
