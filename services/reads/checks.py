@@ -6,7 +6,7 @@ Rules
 2. The time is at most five minutes ahead (a clock that runs fast) and not older than retention: what retention
    would hide at once is not stored at all.
 3. Text is in normal form with one confidence a character. An unreadable plate is stored and never searched.
-4. Pictures are JPEG.
+4. Pictures are JPEG; those that their own schedule would hide at once are not kept.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from plateward.common.v1 import errors_pb2, types_pb2
 from plateward.reads.v1 import read_pb2, reads_pb2
 from services.reads.crops import crop_key
 from services.reads.rows import Row
+from services.reads.schedules import Schedules, told
 
 MAX_AHEAD = timedelta(minutes=5)
 _JPEG = b"\xff\xd8\xff"
@@ -57,7 +58,7 @@ def check(
     *,
     agency_id: str,
     cameras: Mapping[str, Camera],
-    keep: timedelta,
+    schedules: Schedules,
     now: datetime,
 ) -> Accepted:
     """Return what is stored of a read.
@@ -67,7 +68,9 @@ def check(
     """
     read = new.read
     camera = _camera(read, cameras)
-    seen_at = _seen_at(read, keep, now)
+    alive = schedules.alive(now)
+    seen_at = _seen_at(read, schedules.read.keep, alive.reads_after, now)
+    pictured = seen_at > alive.crops_after
     for picture in (new.plate_jpeg, new.vehicle_jpeg):
         if picture and not picture.startswith(_JPEG):
             raise RejectedError(errors_pb2.ERROR_REASON_IMAGE_INVALID, "a crop is no JPEG: send JPEG or none")
@@ -93,11 +96,15 @@ def check(
             colour=read.vehicle.colour,
             plate_reading=read.plate.SerializeToString(deterministic=True),
             vehicle_reading=read.vehicle.SerializeToString(deterministic=True),
-            plate_crop=crop_key(agency_id, seen_at, str(read_id), "plate") if new.plate_jpeg else "",
-            vehicle_crop=crop_key(agency_id, seen_at, str(read_id), "vehicle") if new.vehicle_jpeg else "",
+            plate_crop=crop_key(agency_id, seen_at, str(read_id), "plate")
+            if new.plate_jpeg and pictured
+            else "",
+            vehicle_crop=crop_key(agency_id, seen_at, str(read_id), "vehicle")
+            if new.vehicle_jpeg and pictured
+            else "",
             model_version=read.model_version,
             frames=read.frames,
-            expires_at=seen_at + keep,
+            expires_at=seen_at + schedules.read.keep,
         ),
         new.plate_jpeg,
         new.vehicle_jpeg,
@@ -118,7 +125,7 @@ def _camera(read: read_pb2.Read, cameras: Mapping[str, Camera]) -> Camera:
     return camera
 
 
-def _seen_at(read: read_pb2.Read, keep: timedelta, now: datetime) -> datetime:
+def _seen_at(read: read_pb2.Read, keep: timedelta, after: datetime, now: datetime) -> datetime:
     try:
         seen_at = read.seen_at.ToDatetime(UTC)
     except ValueError as error:
@@ -130,10 +137,10 @@ def _seen_at(read: read_pb2.Read, keep: timedelta, now: datetime) -> datetime:
             errors_pb2.ERROR_REASON_TIME_OUT_OF_RANGE,
             f"seen_at is {_told(seen_at - now)} ahead: set the gateway's clock",
         )
-    if seen_at <= now - keep:
+    if seen_at <= after:
         raise RejectedError(
             errors_pb2.ERROR_REASON_TIME_OUT_OF_RANGE,
-            f"seen_at is {_told(now - seen_at)} back, longer than reads are kept ({_told(keep)}): drop the read",
+            f"seen_at is {_told(now - seen_at)} back, longer than reads are kept ({told(keep)}): drop the read",
         )
     return seen_at
 

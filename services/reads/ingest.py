@@ -80,7 +80,7 @@ class Ingest:
         # A slow blob store holds no connection: searches need them.
         await self._crops.put(_pictures(fresh))
         async with self._pool.connection() as connection:
-            stored = await self._insert(connection, fresh)
+            stored = await self._insert(connection, agency_id, fresh)
         return Stored(stored, len(reads) - stored)
 
     @staticmethod
@@ -99,15 +99,17 @@ class Ingest:
         )
         return {row["read_id"] for row in await found.fetchall()}
 
-    async def _insert(self, connection: AsyncConnection[Any], reads: Sequence[Accepted]) -> int:
+    async def _insert(
+        self, connection: AsyncConnection[Any], agency_id: str, reads: Sequence[Accepted]
+    ) -> int:
         days = {day_of(read.row.seen_at) for read in reads}
-        await self._partitions.ensure(connection, days)
+        await self._partitions.ensure(connection, agency_id, days)
         try:
             return await self._copy(connection, reads)
         except errors.CheckViolation:
             # Retention dropped a partition that this process still knew of.
             self._partitions.forget()
-            await self._partitions.ensure(connection, days)
+            await self._partitions.ensure(connection, agency_id, days)
             return await self._copy(connection, reads)
 
     @staticmethod

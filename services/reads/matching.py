@@ -1,12 +1,12 @@
 """How plate text is asked for: exact, by pattern, by look-alikes, and among the reader's other candidates.
 
 Classes, best first: the text itself (0), a look-alike of it (1), a text that the reader held possible (2).
-The class is an SQL expression, so that pages are keyset pages; within a class the newest comes first.
+The class is an SQL expression, so that pages are keyset pages; within a class the newest comes first. Classes are looked
+for in stages: the text itself by its own index, then all that may also be it by the grams of ``grams.py``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from plates.pattern import Literal, OneOf, Part, Pattern, PatternError, parse_pa
 from plateward.common.v1 import errors_pb2
 from plateward.reads.v1 import read_pb2
 from servicekit.errors import PlatewardError
+from services.reads.grams import pattern_grams
 
 SAME, LOOKALIKE, CANDIDATE = 0, 1, 2
 
@@ -28,19 +29,43 @@ class PlateQuery:
     folded: Pattern | None
     """The pattern over look-alike keys, where look-alikes were asked for."""
 
-    def clauses(self) -> list[tuple[int, str, list[Any]]]:
-        """Return class, predicate and parameters of each way to match, best first."""
-        ways = [(SAME, *_matches("plate", self.pattern))]
-        if self.folded is not None:
-            ways.append((LOOKALIKE, *_matches("plate_key", self.folded)))
-        if self.pattern.exact:
-            ways.append((CANDIDATE, "candidates @> %s", [[self.pattern.prefix]]))
+    def stages(self) -> list[Stage]:
+        """Return how to look, best class first: a page that the first stage fills needs no second."""
+        same, same_values = _matches("plate", self.pattern)
+        index, index_values = _index(self.pattern)
+        first = Stage(
+            SAME,
+            SAME,
+            str(SAME),
+            [],
+            *_joined((same, same_values), *([] if self.pattern.exact else [(index, index_values)])),
+        )
+        held, held_values = _candidates(self.pattern)
+        if self.folded is None:
+            rest, values, last = held, held_values, CANDIDATE
+            kind, kind_values = str(CANDIDATE), list[Any]()
         else:
-            clause, parameters = _matches("c", self.pattern)
-            ways.append(
-                (CANDIDATE, f"EXISTS (SELECT 1 FROM unnest(candidates) AS c WHERE {clause})", parameters)  # noqa: S608
-            )
-        return ways
+            alike, alike_values = _matches("plate_key", self.folded)
+            rest, values, last = f"({alike} OR {held})", [*alike_values, *held_values], LOOKALIKE
+            kind, kind_values = f"(CASE WHEN {alike} THEN {LOOKALIKE} ELSE {CANDIDATE} END)", alike_values
+        others = _joined((index, index_values), (rest, values), (f"NOT {same}", same_values))
+        return [first, Stage(last, CANDIDATE, kind, kind_values, *others)]
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One statement of a search: its classes, the expression of a row's class, and the predicate."""
+
+    first: int
+    last: int
+    kind: str
+    kind_values: list[Any]
+    clause: str
+    values: list[Any]
+
+
+EVERYTHING = Stage(SAME, SAME, str(SAME), [], "TRUE", [])
+"""The only stage of a search without a plate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +141,25 @@ def _matches(column: str, pattern: Pattern) -> tuple[str, list[Any]]:
     return f"({' AND '.join(clauses)})", list(parameters)
 
 
+def _candidates(pattern: Pattern) -> tuple[str, list[Any]]:
+    if pattern.exact:
+        return "candidates @> %s", [[pattern.prefix]]
+    clause, values = _matches("c", pattern)
+    return f"EXISTS (SELECT 1 FROM unnest(candidates) AS c WHERE {clause})", values  # noqa: S608
+
+
+def _index(pattern: Pattern) -> tuple[str, list[Any]]:
+    """Return the predicate that the index of grams answers; it lets through more than the pattern does."""
+    alternatives = pattern_grams(pattern)
+    if not alternatives:
+        return "TRUE", []
+    return f"({' OR '.join(['grams @> %s::smallint[]'] * len(alternatives))})", list(alternatives)
+
+
+def _joined(*parts: tuple[str, list[Any]]) -> tuple[str, list[Any]]:
+    return " AND ".join(clause for clause, _ in parts), [value for _, values in parts for value in values]
+
+
 def _fold(part: Part) -> Part:
     match part:
         case Literal(character):
@@ -124,12 +168,3 @@ def _fold(part: Part) -> Part:
             return OneOf("".join(sorted(set(map(canonical, characters)))))
         case _:
             return part
-
-
-def class_expression(ways: Sequence[tuple[int, str, list[Any]]]) -> tuple[str, list[Any]]:
-    """Return the SQL expression of a row's class, and its parameters."""
-    cases, parameters = [], []
-    for number, clause, values in ways[:-1]:
-        cases.append(f"WHEN {clause} THEN {number}")
-        parameters.extend(values)
-    return f"(CASE {' '.join(cases)} ELSE {ways[-1][0]} END)", parameters

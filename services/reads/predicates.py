@@ -2,21 +2,24 @@
 
 Rules
 -----
-1. Every query that shows reads begins with ``bounds``: the obligations of the decision and the expiry. Nothing
-   is fetched and filtered afterwards.
+1. Every query that shows reads begins with ``arms``: the obligations of the decision and the expiry, an arm for each
+   agency, since each has its own schedule. Nothing is fetched and filtered afterwards.
 2. An obligation without agencies allows nothing; no decision allows nothing.
-3. Values are bound parameters, always; the text of SQL holds only what stands in this module.
+3. Values are bound parameters, always; the text of SQL holds only what stands in this package.
+4. What a hold keeps is found past its expiry only under the case of that hold, by the agency that owns it. The hold
+   then stands in the place of the schedule and of the decision's earliest time; every other bound holds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from plateward.common.v1 import decision_pb2, types_pb2
 from servicekit.times import instant
+from services.reads.schedules import BEGINNING, Alive
 
 _EARTH_M = 6_371_008.8
 _METRES_PER_DEGREE = 111_000.0
@@ -44,21 +47,71 @@ class Where:
         return " AND ".join(self.clauses) or "TRUE"
 
 
-def bounds(decision: decision_pb2.Decision | None, now: datetime) -> Where:
-    """Return the predicates of rule 1."""
-    where = Where()
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One agency's part of a query: where it looks, under which predicates, and until when crops are alive."""
+
+    table: str
+    where: Where
+    crops_after: datetime
+
+    def asked(self, ask: Callable[[Where], None]) -> Arm:
+        """Return the arm narrowed by what was asked."""
+        where = Where([*self.where.clauses], [*self.where.parameters])
+        ask(where)
+        return Arm(self.table, where, self.crops_after)
+
+
+def allowed_agencies(decision: decision_pb2.Decision | None, asked: Sequence[str] = ()) -> list[str]:
+    """Return whose reads a query looks at: those that the decision allows, of those that were asked for."""
+    allowed = decision.obligations.agency_ids if decision is not None else ()
+    return [agency for agency in dict.fromkeys(allowed) if not asked or agency in asked]
+
+
+def arms(decision: decision_pb2.Decision | None, alive: Iterable[Alive], now: datetime) -> list[Arm]:
+    """Return the arms of rule 1 for the agencies of ``alive``, which ``allowed_agencies`` named."""
     obligations = decision.obligations if decision is not None else decision_pb2.Obligations()
-    where.add("expires_at > %s", now)
-    where.add("agency_id = ANY(%s)", list(obligations.agency_ids))
+    found = []
+    for bound in alive:
+        if bound.agency_id not in obligations.agency_ids:
+            continue
+        where = Where()
+        where.add("agency_id = %s", bound.agency_id)
+        where.add("seen_at > %s", bound.reads_after)
+        where.add("expires_at > %s", now)
+        if obligations.HasField("not_before"):
+            where.add("seen_at >= %s", instant(obligations.not_before))
+        _obliged(where, obligations)
+        found.append(Arm("reads", where, bound.crops_after))
+    return found
+
+
+def held_arm(
+    decision: decision_pb2.Decision | None, own: Alive, case_number: str, now: datetime
+) -> Arm | None:
+    """Return the arm of rule 4, or none where no case is named."""
+    if decision is None or own.agency_id not in decision.obligations.agency_ids or not case_number:
+        return None
+    where = Where()
+    where.add("agency_id = %s", own.agency_id)
+    where.add("(seen_at <= %s OR expires_at <= %s)", own.reads_after, now)
+    where.add(
+        "read_id IN (SELECT held.read_id FROM hold_reads AS held JOIN holds USING (hold_id) "
+        "WHERE holds.agency_id = %s AND holds.case_number = %s AND holds.released_at IS NULL)",
+        own.agency_id,
+        case_number,
+    )
+    _obliged(where, decision.obligations)
+    return Arm("held_reads", where, BEGINNING)
+
+
+def _obliged(where: Where, obligations: decision_pb2.Obligations) -> None:
     if obligations.camera_ids:
         where.add("camera_id = ANY(%s)", list(obligations.camera_ids))
-    if obligations.HasField("not_before"):
-        where.add("seen_at >= %s", instant(obligations.not_before))
     if obligations.HasField("not_after"):
         where.add("seen_at < %s", instant(obligations.not_after))
     if obligations.HasField("area"):
         inside(where, obligations.area)
-    return where
 
 
 def inside(where: Where, area: types_pb2.Area) -> None:

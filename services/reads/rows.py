@@ -10,6 +10,7 @@ from uuid import UUID
 
 from plateward.common.v1 import recognition_pb2, types_pb2
 from plateward.reads.v1 import read_pb2
+from services.reads.predicates import Arm
 
 COLUMNS = (
     "agency_id", "read_id", "seen_at", "camera_id", "latitude", "longitude", "plate", "plate_key", "candidates",
@@ -17,6 +18,18 @@ COLUMNS = (
     "model_version", "frames", "expires_at",
 )  # fmt: skip
 """The columns that ingest writes, in the order of COPY; ``seq`` and ``txid`` are the database's to give."""
+
+
+_CROPS = ("plate_crop", "vehicle_crop")
+_SHOWN = ", ".join(
+    f"CASE WHEN seen_at > %s THEN {name} ELSE '' END AS {name}" if name in _CROPS else name
+    for name in COLUMNS
+)
+
+
+def shown(arm: Arm) -> tuple[str, list[Any]]:
+    """Return the columns that ``read_of`` takes, and their parameters: keys of crops that have expired are left out."""
+    return _SHOWN, [arm.crops_after] * len(_CROPS)
 
 
 @dataclass(frozen=True, slots=True)

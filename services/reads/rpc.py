@@ -20,7 +20,6 @@ from services.reads.checks import Accepted, RejectedError, check
 from services.reads.crops import Crops
 from services.reads.follow import Follow
 from services.reads.ingest import Ingest
-from services.reads.predicates import bounds
 from services.reads.retention import Retention
 from services.reads.search import Search
 
@@ -53,14 +52,16 @@ class ReadsServicer:
     ) -> reads_pb2.IngestReadsResponse:
         """Store a batch; see ``ingest.py``."""
         parts, agency_id = self._parts, current().subject.agency_id
-        keep = await parts.retention.keep(agency_id)
+        schedules = await parts.retention.schedules(agency_id)
         cameras = await parts.cameras.known(agency_id, (new.read.camera_id for new in request.reads))
         now = parts.clock.now()
         accepted: list[Accepted] = []
         response = reads_pb2.IngestReadsResponse()
         for new in request.reads:
             try:
-                accepted.append(check(new, agency_id=agency_id, cameras=cameras, keep=keep, now=now))
+                accepted.append(
+                    check(new, agency_id=agency_id, cameras=cameras, schedules=schedules, now=now)
+                )
             except RejectedError as error:
                 response.rejected.add(
                     read_id=new.read.read_id,
@@ -90,16 +91,13 @@ class ReadsServicer:
     async def GetCrop(self, request: reads_pb2.GetCropRequest, context: Context) -> reads_pb2.GetCropResponse:
         """Return one crop of a read that the decision lets the caller see."""
         call = current()
-        where = bounds(call.decision, self._parts.clock.now())
-        where.add("read_id = %s::uuid", request.read_id)
-        if request.owner_agency_ids:
-            where.add("agency_id = ANY(%s)", list(request.owner_agency_ids))
-        async with self._parts.pool.connection() as connection:
-            found = await connection.execute(
-                f"SELECT read_id, plate_crop, vehicle_crop FROM reads WHERE {where.sql} LIMIT 1",  # noqa: S608
-                where.parameters,
-            )
-            row = await found.fetchone()
+        row = await self._parts.search.one(
+            request.read_id,
+            call.decision,
+            call.subject,
+            request.owner_agency_ids,
+            request.purpose.case_number,
+        )
         masked = call.decision is not None and "crops" in call.decision.obligations.masked_fields
         key = "" if row is None or masked else row[_CROP_COLUMNS[request.kind]]
         jpeg = await self._parts.crops.get(key) if key else None
@@ -146,8 +144,9 @@ class ReadsServicer:
         now = self._parts.clock.now()
         async with self._parts.pool.connection() as connection:
             found = await connection.execute(
-                "SELECT (SELECT count(*) FROM reads WHERE (%(all)s OR agency_id = %(agency)s) "
-                "AND expires_at > %(now)s AND seen_at >= %(since)s) AS reads, "
+                "SELECT (SELECT count(*) FROM reads LEFT JOIN schedules AS s ON s.agency_id = reads.agency_id AND s.kind = 'read' "
+                "WHERE (%(all)s OR reads.agency_id = %(agency)s) AND expires_at > %(now)s AND seen_at >= %(since)s "
+                "AND (s.floor IS NULL OR seen_at > greatest(s.floor, %(now)s - make_interval(secs => s.keep_s)))) AS reads, "
                 "(SELECT count(*) FROM cameras WHERE (%(all)s OR agency_id = %(agency)s) AND active) AS cameras",
                 {
                     "all": everyone,

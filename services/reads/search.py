@@ -1,4 +1,4 @@
-"""Search: one SQL statement for each page, with the decision's bounds inside it.
+"""Search: SQL with the decision's bounds inside it, an arm for each agency, a stage for each class of match.
 
 Rules
 -----
@@ -24,14 +24,14 @@ from servicekit.database import Pool
 from servicekit.errors import PlatewardError
 from servicekit.times import instant
 from services.reads import matching
-from services.reads.matching import PlateQuery, class_expression, parse_plate
+from services.reads.matching import EVERYTHING, PlateQuery, Stage, parse_plate
 from services.reads.pages import Place, make_token, open_token, query_digest
-from services.reads.predicates import Where, bounds, inside
-from services.reads.rows import COLUMNS, read_of
+from services.reads.predicates import Arm, Where, allowed_agencies, arms, held_arm, inside
+from services.reads.retention import Retention
+from services.reads.rows import read_of, shown
 
 DEFAULT_ROWS = 50
 MOST_ROWS = 1000
-_NAMES = ", ".join(COLUMNS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +45,10 @@ class Found:
 class Search:
     """Answers searches from the table."""
 
-    def __init__(self, pool: Pool, clock: Clock, token_key: bytes) -> None:
+    def __init__(self, pool: Pool, clock: Clock, retention: Retention, token_key: bytes) -> None:
         self._pool = pool
         self._clock = clock
+        self._retention = retention
         self._token_key = token_key
 
     async def find(
@@ -65,13 +66,10 @@ class Search:
         _require_something(request, plate)
         digest = query_digest(request, subject)
         after = open_token(self._token_key, digest, request.page.token)
-        where = bounds(decision, self._clock.now())
-        _asked(where, request)
+        looked = await self.arms(decision, subject, request.owner_agency_ids, request.purpose.case_number)
+        looked = [arm.asked(lambda where: _asked(where, request)) for arm in looked]
         size = _size(request, decision)
-        statement, parameters = _statement(where, plate, after, size + 1)
-        async with self._pool.connection() as connection:
-            found = await connection.execute(statement, parameters)
-            rows = await found.fetchall()
+        rows = await self._rows(looked, plate, after, size + 1)
         masked = decision.obligations.masked_fields if decision is not None else ()
         ranked = [_ranked(plate, row, masked) for row in rows[:size]]
         token = ""
@@ -81,6 +79,55 @@ class Search:
                 self._token_key, digest, Place(last["match_class"], last["seen_at"], last["read_id"])
             )
         return Found(ranked, token)
+
+    async def arms(
+        self,
+        decision: decision_pb2.Decision | None,
+        subject: types_pb2.Subject,
+        owners: Sequence[str] = (),
+        case_number: str = "",
+    ) -> list[Arm]:
+        """Return where a query of a member may look: live reads, and what a hold keeps under its case."""
+        version = decision.policy_version if decision is not None else ""
+        alive = await self._retention.alive(allowed_agencies(decision, owners), version)
+        now = self._clock.now()
+        found = arms(decision, alive, now)
+        own = next((bound for bound in alive if bound.agency_id == subject.agency_id), None)
+        if own is not None and (held := held_arm(decision, own, case_number, now)) is not None:
+            found.append(held)
+        return found
+
+    async def one(
+        self,
+        read_id: str,
+        decision: decision_pb2.Decision | None,
+        subject: types_pb2.Subject,
+        owners: Sequence[str],
+        case_number: str,
+    ) -> dict[str, Any] | None:
+        """Return the row of a read that a member may see, or none."""
+        looked = await self.arms(decision, subject, owners, case_number)
+        looked = [arm.asked(lambda where: where.add("read_id = %s::uuid", read_id)) for arm in looked]
+        if not looked:
+            return None
+        async with self._pool.connection() as connection:
+            found = await connection.execute(*_statement(looked, EVERYTHING, None, 1))
+            return await found.fetchone()
+
+    async def _rows(
+        self, looked: Sequence[Arm], plate: PlateQuery | None, after: Place | None, limit: int
+    ) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = []
+        if not looked:
+            return rows
+        async with self._pool.connection() as connection:
+            for stage in plate.stages() if plate is not None else (EVERYTHING,):
+                if after is not None and after.rank > stage.last:
+                    continue
+                if len(rows) < limit:
+                    found = await connection.execute(*_statement(looked, stage, after, limit - len(rows)))
+                    rows += await found.fetchall()
+        return rows
 
 
 def mask(read: read_pb2.Read, fields: Sequence[str]) -> None:
@@ -122,8 +169,6 @@ def _require_something(request: reads_pb2.SearchReadsRequest, plate: PlateQuery 
 
 def _asked(where: Where, request: reads_pb2.SearchReadsRequest) -> None:
     where.add("seen_at >= %s AND seen_at < %s", instant(request.window.start), instant(request.window.end))
-    if request.owner_agency_ids:
-        where.add("agency_id = ANY(%s)", list(request.owner_agency_ids))
     if request.camera_ids:
         where.add("camera_id = ANY(%s)", list(request.camera_ids))
     if request.HasField("area"):
@@ -141,25 +186,32 @@ def _size(request: reads_pb2.SearchReadsRequest, decision: decision_pb2.Decision
     return min(request.page.size or DEFAULT_ROWS, allowed, MOST_ROWS)
 
 
-def _statement(
-    where: Where, plate: PlateQuery | None, after: Place | None, limit: int
-) -> tuple[str, list[Any]]:
-    """Return the statement of a page and its parameters, in the order in which they stand in it."""
-    kind, kind_values = "0", list[Any]()
-    if plate is not None:
-        ways = plate.clauses()
-        kind, kind_values = class_expression(ways)
-        any_way = " OR ".join(clause for _, clause, _ in ways)
-        where.add(f"({any_way})", *(value for *_, values in ways for value in values))
-    keyset, keyset_values = "TRUE", list[Any]()
-    if after is not None:
-        keyset = "(match_class > %s OR (match_class = %s AND (seen_at, read_id) < (%s, %s)))"
-        keyset_values = [after.rank, after.rank, after.seen_at, after.read_id]
-    statement = (
-        f"SELECT * FROM (SELECT {_NAMES}, {kind} AS match_class FROM reads WHERE {where.sql}) AS matching "  # noqa: S608
-        f"WHERE {keyset} ORDER BY match_class, seen_at DESC, read_id DESC LIMIT %s"
+def _statement(looked: Sequence[Arm], stage: Stage, after: Place | None, limit: int) -> tuple[str, list[Any]]:
+    """Return the statement of a stage and its parameters, in the order in which they stand in it."""
+    order = (
+        "seen_at DESC, read_id DESC"
+        if stage.first == stage.last
+        else "match_class, seen_at DESC, read_id DESC"
     )
-    return statement, [*kind_values, *where.parameters, *keyset_values, limit]
+    parts, values = [], list[Any]()
+    for arm in looked:
+        where = Where([*arm.where.clauses, stage.clause], [*arm.where.parameters, *stage.values])
+        if after is not None and stage.first == stage.last == after.rank:
+            where.add("(seen_at, read_id) < (%s, %s)", after.seen_at, after.read_id)
+        elif after is not None and stage.first != stage.last:
+            where.add(
+                f"({stage.kind} > %s OR ({stage.kind} = %s AND (seen_at, read_id) < (%s, %s)))",
+                *stage.kind_values, after.rank, *stage.kind_values, after.rank, after.seen_at, after.read_id,
+            )  # fmt: skip
+        columns, column_values = shown(arm)
+        parts.append(
+            f"(SELECT {columns}, {stage.kind} AS match_class FROM {arm.table} WHERE {where.sql} ORDER BY {order} LIMIT %s)"  # noqa: S608
+        )
+        values += [*column_values, *stage.kind_values, *where.parameters, limit]
+    if len(parts) == 1:
+        return parts[0], values
+    union = " UNION ALL ".join(parts)
+    return f"SELECT * FROM ({union}) AS matching ORDER BY {order} LIMIT %s", [*values, limit]  # noqa: S608
 
 
 def _ranked(plate: PlateQuery | None, row: dict[str, Any], masked: Sequence[str]) -> reads_pb2.RankedRead:

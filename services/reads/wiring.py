@@ -24,6 +24,7 @@ from services.reads.pages import page_key
 from services.reads.partitions import Partitions, day_of
 from services.reads.retention import Retention
 from services.reads.rpc import Parts, ReadsServicer
+from services.reads.schedules import ScheduleStore
 from services.reads.search import Search
 from services.reads.settings import ReadsSettings
 
@@ -49,8 +50,13 @@ async def wire(settings: ReadsSettings, kit: Kit) -> AsyncIterator[Wired]:
         partitions = Partitions()
         waker = Waker(settings.database_url.get_secret_value(), CHANNEL)
         crops = Crops(open_store(settings.crops_url), key)
+        schedules = ScheduleStore(pool)
         retention = Retention(
-            kit.channel(settings.access_target), settings.fallback_keep_seconds, settings.policy_cache_seconds
+            kit.channel(settings.access_target),
+            schedules,
+            kit.clock,
+            settings.fallback_keep_seconds,
+            settings.policy_cache_seconds,
         )
         parts = Parts(
             pool=pool,
@@ -60,14 +66,15 @@ async def wire(settings: ReadsSettings, kit: Kit) -> AsyncIterator[Wired]:
             follow=Follow(pool, waker, kit.clock, kit.draining, settings.follow_poll_seconds),
             ingest=Ingest(pool, partitions, crops),
             retention=retention,
-            search=Search(pool, kit.clock, page_key(key)),
+            search=Search(pool, kit.clock, retention, page_key(key)),
         )
 
         async def make_ahead() -> None:
             today = day_of(kit.clock.now())
             days = [today + timedelta(days=n) for n in range(-1, settings.partition_days_ahead + 1)]
             async with pool.connection() as connection:
-                await partitions.ensure(connection, days)
+                for agency_id in await schedules.agencies():
+                    await partitions.ensure(connection, agency_id, days)
 
         async def keep_house() -> None:
             wait = _HOUSEKEEPING_S

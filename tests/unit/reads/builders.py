@@ -5,9 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
+import grpc
+
+from plateward.access.v1 import access_pb2, access_pb2_grpc
 from plateward.common.v1 import decision_pb2, recognition_pb2, types_pb2
 from plateward.reads.v1 import reads_pb2
 from services.reads.checks import Accepted, Camera, check
+from services.reads.schedules import BEGINNING, Schedule, Schedules
 
 NOW = datetime(2026, 11, 23, 18, 0, tzinfo=UTC)
 AGENCY = "elk-grove-pd"
@@ -49,10 +53,45 @@ def new_read(
     return new
 
 
+class Access(access_pb2_grpc.AccessServiceServicer):
+    """Publishes what a test wants published."""
+
+    channel: grpc.aio.Channel
+
+    def __init__(self) -> None:
+        self.keep: dict[str, dict[str, timedelta]] = {
+            AGENCY: {"read": KEEP},
+            "va-pd": {"read": timedelta(days=21)},
+            "nh-pd": {"read": timedelta(minutes=3)},
+        }
+        self.version = "1"
+        self.away = False
+        self.asked = 0
+
+    def publish(self, agency_id: str, **keep: timedelta) -> None:
+        self.keep[agency_id] = keep
+        self.version = str(int(self.version) + 1)
+
+    async def GetPolicy(self, request, context):
+        self.asked += 1
+        if self.away:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "away")
+        policy = access_pb2.Policy(agency_id=request.agency_id, version=self.version)
+        for kind, keep in self.keep.get(request.agency_id, {}).items():
+            policy.retention.add(kind=kind, keep_s=int(keep.total_seconds()), basis="462.4")
+        return access_pb2.GetPolicyResponse(policy=policy)
+
+
+def schedules(keep: timedelta = KEEP, crop: timedelta | None = None, agency: str = AGENCY) -> Schedules:
+    return Schedules(
+        agency, Schedule(keep, BEGINNING, "462.4", "1"), Schedule(crop or keep, BEGINNING, "462.4", "1")
+    )
+
+
 def accepted(
     new: reads_pb2.NewRead, now: datetime, *, agency: str = AGENCY, keep: timedelta = KEEP
 ) -> Accepted:
-    return check(new, agency_id=agency, cameras=CAMERAS, keep=keep, now=now)
+    return check(new, agency_id=agency, cameras=CAMERAS, schedules=schedules(keep, agency=agency), now=now)
 
 
 def decision(*agencies: str, **obligations: object) -> decision_pb2.Decision:

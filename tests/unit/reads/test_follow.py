@@ -24,13 +24,6 @@ _INSERT = (
 )
 
 
-@pytest.fixture
-async def follow(pool, waker, clock):
-    draining = asyncio.Event()
-    yield Follow(pool, waker, clock, draining, 0.05)
-    draining.set()
-
-
 def _names(batch) -> list[str]:
     return [read.model_version for read in batch.reads]
 

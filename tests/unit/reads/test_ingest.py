@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import psycopg
@@ -12,7 +12,7 @@ import pytest
 from plateward.common.v1 import errors_pb2
 from servicekit.errors import PlatewardError
 from services.reads.ingest import Ingest
-from services.reads.partitions import Partitions
+from services.reads.partitions import Partitions, partition_name
 from tests.unit.reads.builders import AGENCY, JPEG, NOW, accepted, new_read
 
 
@@ -57,13 +57,14 @@ async def test_late_reads_get_the_partition_of_their_day(pool, ingest) -> None:
             "SELECT inhrelid::regclass::text AS name FROM pg_inherits WHERE inhparent = 'reads'::regclass ORDER BY 1"
         )
         names = [row["name"] for row in await found.fetchall()]
-    assert names == ["reads_20261025", "reads_20261120", "reads_20261123"]
+    days = (date(2026, 10, 25), date(2026, 11, 20), date(2026, 11, 23))
+    assert names == [partition_name(AGENCY, day) for day in days]
 
 
 async def test_two_replicas_make_a_partition_at_once(pool) -> None:
     async def make() -> None:
         async with pool.connection() as connection:
-            await Partitions().ensure(connection, [NOW.date()])
+            await Partitions().ensure(connection, AGENCY, [NOW.date()])
 
     await asyncio.gather(*(make() for _ in range(4)))
 
@@ -71,7 +72,7 @@ async def test_two_replicas_make_a_partition_at_once(pool) -> None:
 async def test_a_dropped_partition_is_made_again(pool, ingest) -> None:
     await ingest.store(AGENCY, [accepted(new_read(at=NOW), NOW)])
     async with pool.connection() as connection:
-        await connection.execute("DROP TABLE reads_20261123")
+        await connection.execute("DROP TABLE " + partition_name(AGENCY, NOW.date()))
     assert (await ingest.store(AGENCY, [accepted(new_read(at=NOW), NOW)])).stored == 1
 
 
@@ -111,8 +112,8 @@ async def test_a_database_that_goes_away_leaves_nothing_half_stored(pool, crops,
     class Cutting(Partitions):
         """Ends the connection between the pictures and the rows."""
 
-        async def ensure(self, connection, days) -> None:
-            await super().ensure(connection, days)
+        async def ensure(self, connection, agency_id, days) -> None:
+            await super().ensure(connection, agency_id, days)
             with psycopg.connect(server_url, autocommit=True) as other:
                 other.execute("SELECT pg_terminate_backend(%s)", (connection.info.backend_pid,))
 

@@ -18,11 +18,6 @@ DAY_AGO = NOW - timedelta(days=1)
 
 
 @pytest.fixture
-def search(pool, clock) -> Search:
-    return Search(pool, clock, bytes(32))
-
-
-@pytest.fixture
 async def store(ingest):
     async def put(
         *reads: reads_pb2.NewRead, agency: str = AGENCY, keep: timedelta = timedelta(days=30)
