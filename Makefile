@@ -6,7 +6,7 @@ ARGS   ?=
 export PYTHONDONTWRITEBYTECODE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo up test test-fast lint format gen lock opa docs fuzz policy train eval clean
+.PHONY: help setup setup-dev demo up test test-fast lint format gen lock opa docs fuzz tamper torture-audit bench-audit outsider policy train eval clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[36mmake %-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,7 @@ up: setup ## Start the five services with embedded defaults and keep them runnin
 
 test: setup-dev ## Set up and run all tests, with coverage
 	@$(BIN)/python tools/opa.py || [ -z "$$CI" ]
+	@$(BIN)/python tools/outsider.py || true
 	$(BIN)/python -m pytest -q --cov --cov-report=term $(ARGS)
 
 test-fast: setup-dev ## Unit tests only
@@ -70,6 +71,18 @@ docs: setup-dev ## Generate docs/traceability.md and docs/configuration.md
 
 lock: ## Compile the hashed lock files (needs uv on PATH)
 	$(PYTHON) tools/lock.py
+
+outsider: setup ## Build Tessera's fsck (needs Go): an independent check of the audit log
+	@$(BIN)/python tools/outsider.py
+
+tamper: setup-dev ## Alter the stored log 1,000 times as a database superuser; each must be found (ARGS="--count 1000 --seed 1")
+	$(BIN)/python -m tests.tamper $(ARGS)
+
+torture-audit: setup-dev ## kill -9 the log 50 times under 8 writers (ARGS="--kills 50")
+	$(BIN)/python -m tests.torture_audit $(ARGS)
+
+bench-audit: setup-dev ## Appends, proofs, growth of the audit log, beside plain PostgreSQL (ARGS="--most 10000000")
+	$(BIN)/python -m tests.load.bench_audit $(ARGS)
 
 opa: setup ## Find OPA or install a pinned version into .tools/
 	@$(BIN)/python tools/opa.py

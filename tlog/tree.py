@@ -1,4 +1,4 @@
-"""An append-only tree kept as tiles: growing it, and building proofs from it.
+"""An append-only tree kept as tiles: growing it.
 
 Rules
 -----
@@ -8,7 +8,6 @@ Rules
    whose transaction fails drops the result and keeps the appender it had.
 3. Tiles of the grown tree are returned at their final width; in-between partial tiles are not made, since
    no checkpoint asks for them.
-4. Proofs read each tile at most once, about two a level.
 """
 
 from __future__ import annotations
@@ -19,8 +18,7 @@ from hashlib import sha256
 from typing import Self
 
 from tlog.hashing import HASH_SIZE, complete_root, fold_peaks
-from tlog.proofs import ProofError
-from tlog.tiles import TILE_HEIGHT, TILE_WIDTH, Tile, TileCoord, TileReader, split_tile, tile_width
+from tlog.tiles import TILE_HEIGHT, TILE_WIDTH, Tile, TileCoord, TileReader, split_tile
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,77 +105,6 @@ class Appender:
                 yield Tile(TileCoord(level, firsts[level] + at // full, len(data) // HASH_SIZE), data)
 
 
-async def inclusion_proof(index: int, size: int, reader: TileReader) -> list[bytes]:
-    """The hashes that prove leaf ``index`` in the tree of ``size`` leaves (RFC 9162 section 2.1.3.1).
-
-    Raises:
-        ProofError: the index is not within the tree.
-        TileError: a stored tile has the wrong length.
-    """
-    if not 0 <= index < size:
-        raise ProofError(f"index {index} is not within a tree of {size} entries")
-    ranges: list[tuple[int, int]] = []
-    low, high = 0, size
-    while high - low > 1:
-        middle = low + _split(high - low)
-        if index < middle:
-            ranges.append((middle, high))
-            high = middle
-        else:
-            ranges.append((low, middle))
-            low = middle
-    return await _hashes(ranges[::-1], size, reader)
-
-
-async def consistency_proof(old_size: int, new_size: int, reader: TileReader) -> list[bytes]:
-    """The hashes that prove that the tree of ``new_size`` begins with that of ``old_size`` (RFC 9162, 2.1.4).
-
-    Raises:
-        ProofError: the old tree is the larger one.
-        TileError: a stored tile has the wrong length.
-    """
-    if not 0 <= old_size <= new_size:
-        raise ProofError(f"a log only grows: {new_size} entries cannot follow {old_size}")
-    if old_size in (0, new_size):
-        return []
-    ranges: list[tuple[int, int]] = []
-    low, high = 0, new_size
-    while old_size != high:
-        middle = low + _split(high - low)
-        if old_size <= middle:
-            ranges.append((middle, high))
-            high = middle
-        else:
-            ranges.append((low, middle))
-            low = middle
-    if low:
-        ranges.append((low, high))
-    return await _hashes(ranges[::-1], new_size, reader)
-
-
-async def _hashes(ranges: list[tuple[int, int]], size: int, reader: TileReader) -> list[bytes]:
-    tiles: dict[tuple[int, int], bytes] = {}
-    proof: list[bytes] = []
-    for low, high in ranges:
-        peaks: list[bytes] = []
-        at = low
-        while at < high:
-            height = (high - at).bit_length() - 1
-            level, inside = divmod(height, TILE_HEIGHT)
-            first = at >> (TILE_HEIGHT * level)
-            index, offset = divmod(first, TILE_WIDTH)
-            if (level, index) not in tiles:
-                width = tile_width(size, level, index)
-                data = await reader.read(level, index, width)
-                split_tile(data, width)
-                tiles[level, index] = data
-            part = tiles[level, index][offset * HASH_SIZE : (offset + (1 << inside)) * HASH_SIZE]
-            peaks.append(complete_root(split_tile(part, 1 << inside)))
-            at += 1 << height
-        proof.append(fold_peaks(peaks))
-    return proof
-
-
 def _peaks(hashes: list[bytes]) -> list[bytes]:
     peaks: list[bytes] = []
     at = 0
@@ -186,7 +113,3 @@ def _peaks(hashes: list[bytes]) -> list[bytes]:
         peaks.append(complete_root(hashes[at : at + step]))
         at += step
     return peaks
-
-
-def _split(count: int) -> int:
-    return 1 << ((count - 1).bit_length() - 1)

@@ -16,7 +16,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from clients.cli.audit_verify import Verdict, verify_export
+from clients.cli.audit_verdict import Verdict
+from clients.cli.audit_verify import Trust, kept_notes, verify_export
 from clients.connection import Connection
 from plateward.audit.v1 import audit_pb2, audit_pb2_grpc, event_pb2
 from plateward.common.v1 import action_pb2, types_pb2
@@ -33,18 +34,26 @@ def export(
     target: Annotated[
         Path, typer.Argument(help="Folder for the export; files of an earlier export are replaced.")
     ],
+    payloads: Annotated[
+        bool,
+        typer.Option(
+            "--payloads",
+            help="Also the sealed rows (ciphertext): verify then checks every stored column too.",
+        ),
+    ] = False,
     connect: Connect = DEFAULT,
 ) -> None:
     """Copy the whole public log: entries, tiles, signed checkpoint. It reveals no payload."""
-    count = asyncio.run(_export(Connection.load(connect), target))
+    count = asyncio.run(_export(Connection.load(connect), target, payloads=payloads))
     print(f"exported {count} files to {target}")
 
 
-async def _export(connection: Connection, target: Path) -> int:
+async def _export(connection: Connection, target: Path, *, payloads: bool) -> int:
     _clear(target)
     files: set[str] = set()
+    request = audit_pb2.ExportLogRequest(with_payloads=payloads)
     async with connection.channel("audit", "portal") as channel:
-        async for part in audit_pb2_grpc.AuditServiceStub(channel).ExportLog(audit_pb2.ExportLogRequest()):
+        async for part in audit_pb2_grpc.AuditServiceStub(channel).ExportLog(request):
             _write(target, part.path, part.data, more=part.path in files)
             files.add(part.path)
     return len(files)
@@ -76,12 +85,30 @@ def verify(
         typer.Option("--receipts", help="A receipt (JSON) or a folder of them; may be repeated."),
     ] = None,
     vkey: Annotated[
-        str,
+        list[str] | None,
         typer.Option(
             "--vkey",
-            help="The log's public key, or a file with it. Without it the export's own is used, and that is said.",
+            help="The log's public key, or a file with it; may be repeated. Without it the export's own is used, and that is said.",
         ),
-    ] = "",
+    ] = None,
+    witness: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--witness",
+            help="Public key of a witness that must have cosigned, or a file with it; may be repeated.",
+        ),
+    ] = None,
+    quorum: Annotated[
+        int,
+        typer.Option("--quorum", help="How many of the witnesses must have cosigned; 0 means all.", min=0),
+    ] = 0,
+    seen: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--seen",
+            help="A checkpoint that somebody else kept, or a witness's state file: the log must be consistent with it.",
+        ),
+    ] = None,
     state: Annotated[
         Path | None,
         typer.Option(
@@ -93,7 +120,10 @@ def verify(
 
     Ends with 1 when anything is wrong, and names where.
     """
-    verdict = verify_export(export_dir, receipts or [], vkey, state)
+    trust = Trust(
+        vkey or (), witness or (), quorum, state, [note for path in seen or () for note in kept_notes(path)]
+    )
+    verdict = verify_export(export_dir, receipts or [], trust)
     _show(verdict)
     sys.exit(0 if verdict.ok else 1)
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from google.protobuf import json_format
 
+from clients.cli.audit_rows import check_rows
+from clients.cli.audit_verdict import Verdict
+from clients.witness.state import WitnessState
 from plateward.common.v1 import receipt_pb2
 from tlog.checkpoint import CheckpointError, open_checkpoint
 from tlog.note import NoteError, VerifierKey
@@ -17,74 +20,95 @@ from tlog.verifier import fsck
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that was checked."""
+class Trust:
+    """What the verifier knows from elsewhere: the log's keys, witnesses and how many must have cosigned, notes others keep.
 
-    what: str
-    ok: bool
-    result: str
+    ``state`` is a file with the last checkpoint seen; ``seen`` are notes that witnesses or newspapers keep.
+    """
 
-
-@dataclass(slots=True)
-class Verdict:
-    """All that was checked."""
-
-    checks: list[Check] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def ok(self) -> bool:
-        """Whether everything held."""
-        return bool(self.checks) and all(check.ok for check in self.checks)
-
-    def add(self, what: str, ok: bool, result: str) -> None:
-        """Add a check."""
-        self.checks.append(Check(what, ok, result))
+    vkeys: Sequence[str] = ()
+    witnesses: Sequence[str] = ()
+    quorum: int = 0
+    state: Path | None = None
+    seen: Sequence[str] = ()
 
 
-def verify_export(export: Path, receipt_paths: Sequence[Path], vkey: str, state: Path | None) -> Verdict:
-    """Verify an export, some receipts, and consistency with an earlier checkpoint."""
+def verify_export(export: Path, receipt_paths: Sequence[Path], trust: Trust) -> Verdict:
+    """Verify an export, some receipts, and consistency with earlier checkpoints."""
     verdict = Verdict()
     try:
-        key = _key(export, vkey, verdict)
+        keys = _keys(export, trust, verdict)
+        witnesses = [VerifierKey.parse(_text(w)) for w in trust.witnesses]
+        quorum = trust.quorum or len(witnesses)
         note = (export / "checkpoint").read_text(encoding="utf-8")
-        opened = open_checkpoint(note, [key])
+        opened = open_checkpoint(note, keys, witnesses=witnesses)
     except (OSError, NoteError, CheckpointError) as error:
         verdict.add("signed checkpoint", False, str(error))
         return verdict
     size = opened.checkpoint.size
-    verdict.add("signed checkpoint", True, f"size {size}, key {key.label}")
+    verdict.add("signed checkpoint", True, f"size {size}, key {keys[0].label}")
+    if witnesses:
+        names = sorted({name for name, _ in opened.witnesses})
+        verdict.add(
+            "cosigned by outside witnesses",
+            len(names) >= quorum,
+            f"{', '.join(names) or 'none'}; {quorum} must",
+        )
     receipts = _receipts(receipt_paths, verdict)
-    earlier = [state.read_text(encoding="utf-8")] if state and state.exists() else []
+    earlier = [
+        *trust.seen,
+        *([trust.state.read_text(encoding="utf-8")] if trust.state and trust.state.exists() else []),
+    ]
     tiles = _tiles(export)
     report = fsck(
-        _entries(tiles), tiles, note, [key], origin=None, earlier=earlier, receipts=receipts.values()
-    )
+        _entries(tiles), tiles, note, keys, origin=None, earlier=earlier, receipts=receipts.values(),
+    )  # fmt: skip
     found = [f.message for f in report.findings]
+    verdict.first_bad = report.first.index if report.first else None
     verdict.add(
         f"{report.entries} entries, every tile rebuilt",
         report.ok,
         "whole" if report.ok else "; ".join(found[:3]),
     )
     for name, receipt in receipts.items():
-        _check_receipt(name, receipt, key, verdict)
+        _check_receipt(name, receipt, keys, verdict)
     if earlier:
         verdict.add(
-            "consistent with the checkpoint seen before", report.ok, "yes" if report.ok else "see above"
+            f"consistent with {len(earlier)} checkpoint{'s' * (len(earlier) > 1)} seen before",
+            report.ok,
+            "yes" if report.ok else "see above",
         )
-    if state and verdict.ok:
-        state.write_text(note, encoding="utf-8")
+    check_rows(export, size, verdict)
+    if trust.state and verdict.ok:
+        trust.state.write_text(note, encoding="utf-8")
     return verdict
 
 
-def _key(export: Path, vkey: str, verdict: Verdict) -> VerifierKey:
-    if vkey:
-        text = Path(vkey).read_text(encoding="utf-8") if Path(vkey).is_file() else vkey
-        return VerifierKey.parse(text.strip())
+def kept_notes(path: Path) -> list[str]:
+    """Return the checkpoints that a file holds: one note, or what a witness remembers and keeps as evidence.
+
+    Raises:
+        clients.witness.state.StateError: it looks like a witness's state and cannot be read.
+    """
+    text = path.read_text(encoding="utf-8")
+    if not text.lstrip().startswith("{"):
+        return [text]
+    logs = WitnessState(path).logs().values()
+    return [note for kept in logs for note in (*kept.earlier, kept.note, *kept.evidence) if note]
+
+
+def _keys(export: Path, trust: Trust, verdict: Verdict) -> list[VerifierKey]:
+    if trust.vkeys:
+        return [VerifierKey.parse(line) for given in trust.vkeys for line in _text(given).splitlines()]
     verdict.notes.append(
         "the public key came with the export; a key from the agency's policy page (--vkey) proves more"
     )
-    return VerifierKey.parse((export / "log.vkey").read_text(encoding="utf-8").strip())
+    lines = (export / "log.vkey").read_text(encoding="utf-8").splitlines()
+    return [VerifierKey.parse(line) for line in lines if line]
+
+
+def _text(given: str) -> str:
+    return (Path(given).read_text(encoding="utf-8") if Path(given).is_file() else given).strip()
 
 
 def _tiles(export: Path) -> dict[str, bytes]:
@@ -124,9 +148,9 @@ def _receipts(paths: Sequence[Path], verdict: Verdict) -> dict[str, Receipt]:
     return found
 
 
-def _check_receipt(name: str, receipt: Receipt, key: VerifierKey, verdict: Verdict) -> None:
+def _check_receipt(name: str, receipt: Receipt, keys: Sequence[VerifierKey], verdict: Verdict) -> None:
     try:
-        receipt.verify([key])
+        receipt.verify(keys)
     except ReceiptError as error:
         verdict.add(f"receipt {name}", False, f"entry {receipt.index}: {error}")
     else:

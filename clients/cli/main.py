@@ -17,6 +17,7 @@ from clients.cli.hits import app as hits
 from clients.cli.recognize import recognize
 from clients.cli.search import search
 from clients.cli.stack import token, up
+from clients.cli.witness import app as witness
 from clients.connection import ConnectionFileError
 from clients.gateway.command import gateway
 
@@ -38,6 +39,7 @@ app.command(rich_help_panel="Work with reads")(search)
 app.add_typer(cameras, name="cameras", rich_help_panel="Work with reads")
 app.add_typer(hits, name="hits", rich_help_panel="Work with reads")
 app.add_typer(audit, name="audit", rich_help_panel="Check the platform")
+app.add_typer(witness, name="witness", rich_help_panel="Check the platform")
 
 
 def _version(show: bool) -> None:

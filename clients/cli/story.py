@@ -241,11 +241,17 @@ class Story:
         )
 
     async def _verify_log(self) -> None:
-        self._head("6", "Anyone with the log's public key checks it offline; an altered row is found")
+        self._head(
+            "6",
+            "Anyone checks the log offline, with what an outside witness cosigned; an altered row is found",
+        )
         export = self._root / "audit-export"
         receipts = str(self._connection.receipts_dir)
         dump = ("audit", "export", str(export), "--connect", str(self._root))
-        check = ("audit", "verify", "--export", str(export), "--receipts", receipts)
+        witness = self._stack.witness
+        check = (
+            "audit", "verify", "--export", str(export), "--receipts", receipts, "--witness", witness.vkey, "--seen", str(witness.state),
+        )  # fmt: skip
         if await self._command(*dump) != 0 or await self._command(*check) != 0:
             raise StoryError("the untouched log did not verify")
         self._console.print(

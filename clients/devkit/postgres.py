@@ -6,6 +6,8 @@ import warnings
 from pathlib import Path
 from typing import Protocol
 
+from psycopg.conninfo import make_conninfo
+
 
 class Server(Protocol):
     """A running PostgreSQL."""
@@ -28,3 +30,8 @@ def start(folder: Path) -> Server:
 
         server: Server = get_server(folder, cleanup_mode="stop")
     return server
+
+
+def as_role(url: str, role: str) -> str:
+    """Return the connection string of the same database for another role."""
+    return make_conninfo(url, user=role)

@@ -31,6 +31,7 @@ from clients.devkit import postgres
 from clients.devkit.issuer import DevelopmentIssuer
 from clients.devkit.pki import CLIENTS, SERVICES, UNKNOWN, DevelopmentPki
 from clients.devkit.processes import Process
+from clients.devkit.witness import DevelopmentWitness
 
 PORTS: Mapping[str, int] = {
     "recognizer": 7401,
@@ -38,17 +39,20 @@ PORTS: Mapping[str, int] = {
     "hotlist": 7403,
     "access": 7404,
     "audit": 7405,
+    "audit-public": 7406,
     "opa": 7480,
+    "witness": 7490,
 } | {
     f"{name}-metrics": 7501 + i
     for i, name in enumerate(("recognizer", "reads", "hotlist", "access", "audit"))
 }
+AUDIT_ROLE = "plateward_audit_service"
 _DATABASES = ("audit", "access", "reads", "hotlist")
 _PATIENCE_S = 90.0
 _PORT_TRIES = 3
 _PORT_TAKEN = "Failed to bind to address"
 # Who writes to whom: a service ends before those that its last calls need.
-_STOP_ORDER = (("recognizer", "hotlist"), ("reads",), ("access",), ("audit", "opa"))
+_STOP_ORDER = (("recognizer", "hotlist"), ("reads",), ("access",), ("audit", "opa"), ("witness",))
 
 
 class StackError(Exception):
@@ -73,6 +77,7 @@ class Stack:
         self._opa = opa
         self._pki = DevelopmentPki(self._root / "pki")
         self._issuer = DevelopmentIssuer(self._root / "pki")
+        self._witness = DevelopmentWitness(self._root / "witness", self._root / "keys" / "audit-log.key")
         self._database: postgres.Server | None = None
         self._processes: dict[str, Process] = {}
         self._ports: dict[str, int] = {}
@@ -99,6 +104,7 @@ class Stack:
         report("keys and certificates")
         self._pki.ensure()
         self._issuer.ensure()
+        self._witness.ensure()
         report("PostgreSQL")
         self._start_database()
         report(f"policy engine: {self.policy_engine}")
@@ -123,6 +129,7 @@ class Stack:
             self._run(
                 "opa", [str(self._opa), "run", "--server", "--addr", address, "--log-level", "error"], {}
             )
+        self._run("witness", self._witness.command(self._target("witness")), {})
         for name in SERVICES:
             report(name)
             self.start(name)
@@ -169,6 +176,11 @@ class Stack:
             for n in SERVICES
             if n in self._processes
         ]
+
+    @property
+    def witness(self) -> DevelopmentWitness:
+        """The witness that runs beside the stack."""
+        return self._witness
 
     def database_url(self, name: str) -> str:
         """Return the connection string of the owner of a service's database."""
@@ -217,10 +229,17 @@ class Stack:
         }
         if name in _DATABASES:
             values["DATABASE_URL"] = self.database_url(name)
+        if name == "audit":
+            # The log's service may add and read; who owns the tables is another role.
+            values["DATABASE_URL"] = postgres.as_role(self.database_url(name), AUDIT_ROLE)
         own: dict[str, dict[str, object]] = {
             "audit": {
                 "MASTER_KEY_FILE": root / "keys" / "audit-master.key",
                 "LOG_KEY_FILE": root / "keys" / "audit-log.key",
+                "OWNER_DATABASE_URL": self.database_url("audit"),
+                "PUBLIC_LISTEN": self._target("audit-public"),
+                "WITNESSES": json.dumps([f"{self._witness.vkey} http://{self._target('witness')}"]),
+                "WITNESS_QUORUM": 1,
             },
             "access": {"SEED": "elk-grove-pd"},
             "reads": {"CROPS_URL": (root / "crops").as_uri(), "KEY_FILE": root / "keys" / "reads.key"},
@@ -241,6 +260,8 @@ class Stack:
         data = {
             "targets": {n: self._target(n) for n in SERVICES},
             "metrics": {n: self._target(f"{n}-metrics") for n in SERVICES},
+            "public_log": f"http://{self._target('audit-public')}",
+            "witness": {"vkey": self._witness.vkey, "state": str(self._witness.state)},
             "ca": str(self._pki.ca),
             "clients": clients,
         }
@@ -255,6 +276,8 @@ class Stack:
                     "SELECT 1 FROM pg_database WHERE datname = %s", (wanted,)
                 ).fetchone():
                     connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(wanted)))
+            if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (AUDIT_ROLE,)).fetchone():
+                connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(AUDIT_ROLE)))
 
     def _health(self, name: str) -> str:
         credentials = grpc.ssl_channel_credentials(
@@ -281,7 +304,9 @@ class Stack:
             return
         for name, pid in pids.items():
             command = Path(f"/proc/{pid}/cmdline")
-            if command.exists() and (f"services.{name}".encode() in command.read_bytes() or name == "opa"):
+            if command.exists() and (
+                f"services.{name}".encode() in command.read_bytes() or name in {"opa", "witness"}
+            ):
                 os.kill(pid, signal.SIGKILL)
         self._pids.unlink(missing_ok=True)
 

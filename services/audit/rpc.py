@@ -1,4 +1,4 @@
-"""The service's methods: proto to model and back."""
+"""The service's methods: proto to model and back. The 90-day audits and disclosures are in modules of their own."""
 
 from __future__ import annotations
 
@@ -15,16 +15,20 @@ from servicekit.clock import Clock
 from servicekit.context import current
 from servicekit.crypto import UnsealError
 from servicekit.errors import PlatewardError
-from services.audit.export import entry_bundle, export
+from services.audit.export import export, tile_or_bundle
 from services.audit.model import SealedEntryError, Sealer
+from services.audit.publishing import CosignatureError, Publisher
 from services.audit.sequencer import Sequencer
 from services.audit.store import Store
-from tlog.tiles import TileError, parse_tile_path, tile_width
-from tlog.tree import consistency_proof, inclusion_proof
+from tlog.hashing import leaf_hash
+from tlog.prover import consistency_proof, inclusion_proof
+from tlog.tiles import TileError, parse_tile_path
 
 _LOG = structlog.get_logger(__name__)
 _CHUNK = 1 << 20
+_PUBLISH_PATIENCE_S = 5.0
 _DEFAULT_PAGE, _MOST_PAGE = 50, 500
+_PAYLOADS_FOR = (action_pb2.CALLER_KIND_PORTAL, action_pb2.CALLER_KIND_OPERATOR)
 _ANSWERS = (event_pb2.PHASE_OUTCOME, event_pb2.PHASE_CHANGE)
 
 
@@ -32,9 +36,16 @@ class AuditServicer:
     """Appends, proofs, tiles, export, search."""
 
     def __init__(
-        self, sequencer: Sequencer, store: Store, sealer: Sealer, page_key: bytes, clock: Clock
+        self,
+        sequencer: Sequencer,
+        publisher: Publisher,
+        store: Store,
+        sealer: Sealer,
+        page_key: bytes,
+        clock: Clock,
     ) -> None:
         self._sequencer = sequencer
+        self._publisher = publisher
         self._store = store
         self._sealer = sealer
         self._page_key = page_key
@@ -46,8 +57,11 @@ class AuditServicer:
     async def GetCheckpoint(
         self, request: audit_pb2.GetCheckpointRequest, context: Any
     ) -> audit_pb2.GetCheckpointResponse:
+        _, note = self._publisher.published
         return audit_pb2.GetCheckpointResponse(
-            checkpoint=self._sequencer.note, verifier_keys=[self._sequencer.verifier_key], lag=0
+            checkpoint=note or self._sequencer.note,
+            verifier_keys=[str(key) for key in self._sequencer.verifiers],
+            lag=self._publisher.lag,
         )
 
     async def GetInclusionProof(
@@ -57,9 +71,11 @@ class AuditServicer:
             raise _not_found(
                 f"there is no entry {request.index} in a tree of {request.tree_size}; the log has {self._sequencer.size} entries"
             )
-        leaf = await self._store.leaf_hash(request.index)
+        found = await self._store.entries(request.index, request.index + 1)
         proof = await inclusion_proof(request.index, request.tree_size, self._sequencer.tiles)
-        return audit_pb2.GetInclusionProofResponse(leaf_hash=leaf or b"", proof=proof)
+        return audit_pb2.GetInclusionProofResponse(
+            leaf_hash=leaf_hash(found[0][1]) if found else b"", proof=proof
+        )
 
     async def GetConsistencyProof(
         self, request: audit_pb2.GetConsistencyProofRequest, context: Any
@@ -74,27 +90,44 @@ class AuditServicer:
     async def GetTile(self, request: audit_pb2.GetTileRequest, context: Any) -> audit_pb2.GetTileResponse:
         try:
             coord = parse_tile_path(request.path)
-            most = tile_width(self._sequencer.size, coord.level or 0, coord.index)
-            if coord.width > most:
-                raise _not_found(f"{request.path} is not in a log of {self._sequencer.size} entries")
-            if coord.level is None:
-                return audit_pb2.GetTileResponse(
-                    data=await entry_bundle(self._store, coord.index, coord.width)
-                )
-            return audit_pb2.GetTileResponse(
-                data=await self._sequencer.tiles.read(coord.level, coord.index, coord.width)
-            )
+            data = await tile_or_bundle(self._store, self._sequencer.tiles, self._sequencer.size, coord)
         except TileError as error:
             raise _not_found(str(error)) from error
+        return audit_pb2.GetTileResponse(data=data)
 
     async def ExportLog(
         self, request: audit_pb2.ExportLogRequest, context: Any
     ) -> AsyncIterator[audit_pb2.ExportLogResponse]:
-        async for path, data in export(
-            self._store, self._sequencer.size, self._sequencer.note, self._sequencer.verifier_key
-        ):
+        if request.with_payloads and current().caller.kind not in _PAYLOADS_FOR:
+            raise PlatewardError(
+                errors_pb2.ERROR_REASON_CALLER_NOT_ALLOWED,
+                "sealed payloads leave only to the portal and the operator: export without them",
+            )
+        await self._publisher.catch_up(_PUBLISH_PATIENCE_S)
+        size, note = self._publisher.published
+        if not note:
+            size, note = self._sequencer.size, self._sequencer.note
+        files = export(
+            self._store,
+            self._sequencer.tiles,
+            size,
+            note,
+            self._sequencer.verifiers,
+            payloads=request.with_payloads,
+        )
+        async for path, data in files:
             for start in range(0, max(1, len(data)), _CHUNK):
                 yield audit_pb2.ExportLogResponse(path=path, data=data[start : start + _CHUNK])
+
+    async def AddCosignature(
+        self, request: audit_pb2.AddCosignatureRequest, context: Any
+    ) -> audit_pb2.AddCosignatureResponse:
+        try:
+            return audit_pb2.AddCosignatureResponse(checkpoint=await self._publisher.add(request.note))
+        except CosignatureError as error:
+            raise PlatewardError(
+                errors_pb2.ERROR_REASON_INVALID_ARGUMENT, f"the cosignature is not taken: {error}"
+            ) from error
 
     async def SearchEvents(
         self, request: audit_pb2.SearchEventsRequest, context: Any
@@ -109,17 +142,17 @@ class AuditServicer:
         end = request.window.end.ToDatetime(UTC) if request.window.HasField("end") else None
         rows = await self._store.search(terms, start, end, self._before(request.page.token), size + 1)
         events = []
-        for index, entry, sealed, wrapped_key in rows[:size]:
-            item = audit_pb2.IndexedEvent(index=index)
+        for row in rows[:size]:
+            item = audit_pb2.IndexedEvent(index=row.index)
             try:
-                item.event.CopyFrom(self._sealer.open(entry, sealed, wrapped_key))
+                item.event.CopyFrom(self._sealer.open(row.entry, row.sealed, row.wrapped_key))
             except SealedEntryError:
                 pass
             except UnsealError:
-                _LOG.error("payload_altered", index=index)
+                _LOG.error("payload_altered", index=row.index)
             events.append(item)
         current().returned(str(item.index) for item in events)
-        token = self._token(rows[size - 1][0]) if len(rows) > size else ""
+        token = self._token(rows[size - 1].index) if len(rows) > size else ""
         return audit_pb2.SearchEventsResponse(events=events, next_page_token=token)
 
     async def CountEvents(

@@ -2,10 +2,10 @@
 
 Rules
 -----
-1. The sequencer's connection holds an advisory lock; whoever loses the connection has lost the lock and reads the state of
-   the log anew before it goes on.
-2. One transaction adds entries, search keys, tiles and a signed checkpoint, or none of them. No index is used twice: the
-   primary key would refuse it.
+1. The sequencer's connection holds an advisory lock and makes the commits: whoever loses the connection has lost both, and
+   reads the state of the log anew before it goes on. A second replica waits for the lock as a standby.
+2. One transaction adds entries, keys, search terms, tiles and a signed checkpoint, or none of them. No index is used twice:
+   the primary key would refuse it.
 3. An append is answered when its transaction has committed. The same event ID gives the same entry; the same ID with
    another event is refused.
 4. The queue is bounded; a full one is answered RESOURCE_EXHAUSTED with a delay.
@@ -14,7 +14,8 @@ Rules
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC
 
@@ -26,16 +27,20 @@ from plateward.audit.v1 import event_pb2
 from plateward.common.v1 import errors_pb2, receipt_pb2
 from servicekit.errors import PlatewardError
 from services.audit import store
+from services.audit.metrics import LogMetrics
 from services.audit.model import Entry, Sealer
 from services.audit.settings import AuditSettings
-from services.audit.tiles import StoredTiles
-from tlog.checkpoint import Checkpoint, open_checkpoint
-from tlog.note import SignerKey
-from tlog.tree import Appender, inclusion_proof
+from services.audit.store import Known
+from services.audit.tiles import RebuiltTiles, StoredTiles
+from tlog.checkpoint import Checkpoint, CheckpointError, open_checkpoint
+from tlog.note import SignerKey, VerifierKey
+from tlog.prover import Prover
+from tlog.tiles import Tile, TileError
+from tlog.tree import Appender
 
 _LOG = structlog.get_logger(__name__)
-_LOCK_PATIENCE_S = 60.0
 _RETRY_S = 0.5
+_STANDBY_LOG_S = 30.0
 
 
 class LogStateError(Exception):
@@ -45,6 +50,8 @@ class LogStateError(Exception):
 @dataclass(slots=True)
 class _Waiting:
     event: event_pb2.AuditEvent
+    seals: int | None
+    added: bool = False
     answer: asyncio.Future[receipt_pb2.Receipt] = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
@@ -53,24 +60,37 @@ class _Waiting:
 class Sequencer:
     """Gives events their places. It is also the audit service's own sink."""
 
-    def __init__(self, settings: AuditSettings, sealer: Sealer, key: SignerKey, reading: store.Store) -> None:
+    def __init__(
+        self,
+        settings: AuditSettings,
+        sealer: Sealer,
+        keys: Sequence[SignerKey],
+        reading: store.Store,
+        metrics: LogMetrics,
+    ) -> None:
         self._settings = settings
         self._sealer = sealer
-        self._key = key
+        self._keys = tuple(keys)
         self._store = reading
+        self._metrics = metrics
         self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(settings.queue_most)
         self._connection: store.Connection | None = None
         self._appender = Appender()
         self._note = ""
         self.tiles = StoredTiles(reading)
+        self.grown = asyncio.Event()
 
-    async def append(self, event: event_pb2.AuditEvent) -> receipt_pb2.Receipt:
+    async def append(self, event: event_pb2.AuditEvent, *, seals: int | None = None) -> receipt_pb2.Receipt:
         """Append an event; return its receipt once it is durable.
+
+        Args:
+            event: the event.
+            seals: index of the entry whose key the event says is destroyed; stands in the public leaf.
 
         Raises:
             PlatewardError: OVERLOADED, ALREADY_EXISTS or AUDIT_UNAVAILABLE.
         """
-        waiting = _Waiting(event)
+        waiting = _Waiting(event, seals)
         try:
             self._queue.put_nowait(waiting)
         except asyncio.QueueFull:
@@ -79,22 +99,22 @@ class Sequencer:
                 "the audit log has more appends than it can take: try again after the delay",
                 retry_after=0.5,
             ) from None
+        self._metrics.waiting.set(self._queue.qsize())
         return await waiting.answer
 
     async def open(self) -> None:
-        """Become the sequencer: take the lock, check the log's edge against its checkpoint.
+        """Become the sequencer, however long another one is; then check the log's edge against its checkpoint.
 
         Raises:
-            LogStateError: entries, tiles and checkpoint contradict each other, or another sequencer does not let go.
+            LogStateError: entries, tiles and checkpoint contradict each other.
         """
         url = self._settings.database_url.get_secret_value()
         self._connection = await psycopg.AsyncConnection.connect(url, row_factory=dict_row)
-        deadline = asyncio.get_running_loop().time() + _LOCK_PATIENCE_S
+        told = -_STANDBY_LOG_S
         while not await store.take_sequencer_lock(self._connection):
-            if asyncio.get_running_loop().time() > deadline:
-                raise LogStateError(
-                    "another sequencer holds the log: stop it, or let this replica wait as a standby"
-                )
+            if (now := time.monotonic()) - told >= _STANDBY_LOG_S:
+                _LOG.info("standby", waits_for="the sequencer that holds the lock")
+                told = now
             await asyncio.sleep(_RETRY_S)
         await self._load()
 
@@ -108,26 +128,34 @@ class Sequencer:
                 "removed or added behind the log's back. Restore the database; `plateward audit verify` names what is missing"
             )
         self.tiles.forget()
-        appender = await Appender.load(size, self.tiles)
-        if latest:
-            opened = open_checkpoint(latest[1], [self._key.verifier], origin=self._settings.origin)
-            if opened.checkpoint.root != appender.root:
-                raise LogStateError(
-                    f"the tiles do not give the root of the checkpoint at size {size}: restore the database"
-                )
-            self._note = latest[1]
-        self._appender = appender
+        try:
+            appender = await Appender.load(size, RebuiltTiles(self._store))
+            if latest:
+                opened = open_checkpoint(latest[1], self.verifiers, origin=self._settings.origin)
+                if opened.checkpoint.root != appender.root:
+                    raise LogStateError(
+                        f"the entries do not give the root of the checkpoint at size {size}: restore the database"
+                    )
+                self._note = latest[1]
+        except (TileError, CheckpointError) as error:
+            raise LogStateError(f"the stored log contradicts itself: {error}") from error
+        self._advance(appender)
 
     async def run(self) -> None:
         """Sequence appends until cancelled."""
         while True:
             batch = await self._gather()
+            started = time.perf_counter()
             try:
-                await self._commit(batch)
+                added = await self._commit(batch)
             except (psycopg.Error, OSError) as error:
                 _LOG.warning("commit_failed", error=type(error).__name__, waiting=len(batch))
                 _fail(batch)
                 await self._reopen()
+            else:
+                self._metrics.commit_seconds.observe(time.perf_counter() - started)
+                self._metrics.commit_entries.observe(added)
+                self._metrics.waiting.set(self._queue.qsize())
 
     async def _gather(self) -> list[_Waiting]:
         batch = [await self._queue.get()]
@@ -153,38 +181,49 @@ class Sequencer:
     def _drain(self) -> list[_Waiting]:
         return [self._queue.get_nowait() for _ in range(self._queue.qsize())]
 
-    async def _commit(self, batch: list[_Waiting]) -> None:
+    async def _commit(self, batch: list[_Waiting]) -> int:
         assert self._connection is not None
+        known: dict[str, Known] = {}
         async with self._connection.transaction():
-            known = dict(await store.known_events(self._connection, [w.event.event_id for w in batch]))
+            known |= await store.known_events(self._connection, [w.event.event_id for w in batch])
             fresh = self._fresh(batch, known)
             growth = self._appender.grow([e.leaf_hash for e in fresh])
             if fresh:
-                note = Checkpoint(self._settings.origin, growth.size, growth.root).sign(self._key)
+                note = Checkpoint(self._settings.origin, growth.size, growth.root).sign(*self._keys)
                 await store.add_entries(self._connection, self._appender.size, fresh)
                 await store.put_tiles(self._connection, growth.tiles)
                 await store.add_checkpoint(self._connection, growth.size, growth.root, note)
         if fresh:
-            self.tiles.remember(growth.tiles)
-            self._appender, self._note = growth.after, note
+            self._note = note
+            self._advance(growth.after, growth.tiles)
+        prover = Prover(self._appender.size, self.tiles)
         for waiting in batch:
             if not waiting.answer.done():
-                await self._answer(waiting, known)
+                await self._answer(waiting, known[waiting.event.event_id], prover)
+        return len(fresh)
 
-    def _fresh(self, batch: list[_Waiting], known: dict[str, tuple[int, bytes, bytes]]) -> list[Entry]:
+    def _advance(self, appender: Appender, tiles: Sequence[Tile] = ()) -> None:
+        self._appender = appender
+        self.tiles.advance(appender.size, appender.edges, tiles)
+        self._metrics.size.set(appender.size)
+        self.grown.set()
+
+    def _fresh(self, batch: list[_Waiting], known: dict[str, Known]) -> list[Entry]:
         """Return the entries to add, and put them into ``known`` at their places."""
         fresh: list[Entry] = []
         for waiting in batch:
             event = waiting.event
             if event.event_id not in known:
-                entry = self._sealer.seal(event, event.occurred_at.ToDatetime(UTC))
-                known[event.event_id] = (self._appender.size + len(fresh), entry.digest, entry.leaf_hash)
+                entry = self._sealer.seal(event, event.occurred_at.ToDatetime(UTC), seals=waiting.seals)
+                known[event.event_id] = Known(
+                    self._appender.size + len(fresh), entry.row.digest, entry.leaf_hash
+                )
                 fresh.append(entry)
+                waiting.added = True
         return fresh
 
-    async def _answer(self, waiting: _Waiting, known: Mapping[str, tuple[int, bytes, bytes]]) -> None:
-        index, digest, leaf = known[waiting.event.event_id]
-        if digest != self._sealer.digest(waiting.event):
+    async def _answer(self, waiting: _Waiting, known: Known, prover: Prover) -> None:
+        if not waiting.added and known.digest != self._sealer.digest(waiting.event):
             waiting.answer.set_exception(
                 PlatewardError(
                     errors_pb2.ERROR_REASON_ALREADY_EXISTS,
@@ -192,14 +231,13 @@ class Sequencer:
                 )
             )
             return
-        proof = await inclusion_proof(index, self._appender.size, self.tiles)
         waiting.answer.set_result(
             receipt_pb2.Receipt(
                 event_id=waiting.event.event_id,
-                index=index,
-                leaf_hash=leaf,
+                index=known.index,
+                leaf_hash=known.leaf_hash,
                 checkpoint=self._note,
-                inclusion_proof=proof,
+                inclusion_proof=await prover.inclusion(known.index),
             )
         )
 
@@ -214,14 +252,15 @@ class Sequencer:
         return self._note
 
     @property
-    def verifier_key(self) -> str:
-        """The log's public key in signed-note form."""
-        return str(self._key.verifier)
+    def verifiers(self) -> list[VerifierKey]:
+        """The log's public keys: those that sign, then earlier ones that are still trusted."""
+        earlier = [VerifierKey.parse(text) for text in self._settings.earlier_log_keys]
+        return [*(key.verifier for key in self._keys), *earlier]
 
     async def first_checkpoint(self) -> None:
         """Sign the empty tree when the log is new, so that there always is a checkpoint."""
         if not self._note:
-            self._note = Checkpoint(self._settings.origin, 0, self._appender.root).sign(self._key)
+            self._note = Checkpoint(self._settings.origin, 0, self._appender.root).sign(*self._keys)
 
     async def close(self) -> None:
         """Let the lock go."""

@@ -6,26 +6,28 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from prometheus_client import CollectorRegistry
+
 from servicekit.crypto import load_or_create_key
-from servicekit.database import migrate, open_pool
+from servicekit.database import open_pool
+from services.audit.keys import log_keys
+from services.audit.metrics import LogMetrics
 from services.audit.model import Sealer
+from services.audit.roles import prepare_database
 from services.audit.sequencer import Sequencer
 from services.audit.settings import AuditSettings
 from services.audit.store import Store
-from services.audit.wiring import load_or_create_log_key
 
 
 @asynccontextmanager
 async def opened(settings: AuditSettings) -> AsyncIterator[tuple[Sequencer, Store, Sealer]]:
     """A running sequencer, as the service's wiring makes it."""
     async with AsyncExitStack() as stack:
+        await prepare_database(settings)
         pool = await open_pool(settings)
         stack.push_async_callback(pool.close)
-        await migrate(pool, "services.audit")
         sealer, store = Sealer(load_or_create_key(settings.master_key_file)), Store(pool)
-        sequencer = Sequencer(
-            settings, sealer, load_or_create_log_key(settings.log_key_file, settings.origin), store
-        )
+        sequencer = Sequencer(settings, sealer, log_keys(settings), store, LogMetrics(CollectorRegistry()))
         stack.push_async_callback(sequencer.close)
         await sequencer.open()
         await sequencer.first_checkpoint()

@@ -99,7 +99,10 @@ async def test_kill_each_service_during_ingest(
     (receipts / "one.json").write_text(json_format.MessageToJson(answer.receipt))
     code, output = await plateward("audit", "export", str(tmp_path / "log"), "--connect", str(stack_root))
     assert code == 0, output
-    check = ("audit", "verify", "--export", str(tmp_path / "log"), "--receipts", str(receipts))
+    check = (
+        "audit", "verify", "--export", str(tmp_path / "log"), "--receipts", str(receipts),
+        "--witness", stack.witness.vkey, "--seen", str(stack.witness.state),
+    )  # fmt: skip
     code, output = await plateward(*check)
     assert code == 0, output
 

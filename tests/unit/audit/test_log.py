@@ -10,7 +10,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from clients.cli.audit_verify import Verdict, verify_export
+from clients.cli.audit_verdict import Verdict
+from clients.cli.audit_verify import Trust, verify_export
 from plateward.audit.v1 import event_pb2
 from plateward.common.v1 import action_pb2, errors_pb2, receipt_pb2, types_pb2
 from servicekit.errors import PlatewardError
@@ -21,7 +22,6 @@ from services.audit.sequencer import LogStateError, Sequencer
 from services.audit.settings import AuditSettings
 from services.audit.store import Store
 from tests.common.audit_log import opened
-from tlog.note import VerifierKey
 from tlog.receipt import Receipt
 
 Log = tuple[Sequencer, Store, Sealer]
@@ -46,7 +46,8 @@ async def fill(log: Log, count: int) -> list[receipt_pb2.Receipt]:
 
 async def exported(log: Log, target: Path) -> Path:
     sequencer, store, _ = log
-    async for name, data in export(store, sequencer.size, sequencer.note, sequencer.verifier_key):
+    files = export(store, sequencer.tiles, sequencer.size, sequencer.note, sequencer.verifiers, payloads=True)
+    async for name, data in files:
         path = target / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
@@ -61,16 +62,17 @@ def superuser(url: str, *statements: str) -> None:
 
 
 def verdict_of(target: Path) -> Verdict:
-    return verify_export(target, [], "", None)
+    return verify_export(target, [], Trust())
 
 
 @pytest.mark.req("R-AUD-1")
 async def test_every_receipt_verifies_and_no_index_is_used_twice(log: Log) -> None:
     receipts = await fill(log, 700)
     assert sorted(r.index for r in receipts) == list(range(700))
-    key = VerifierKey.parse(log[0].verifier_key)
     for r in receipts:
-        Receipt(r.event_id, r.index, r.leaf_hash, r.checkpoint, tuple(r.inclusion_proof)).verify([key])
+        Receipt(r.event_id, r.index, r.leaf_hash, r.checkpoint, tuple(r.inclusion_proof)).verify(
+            log[0].verifiers
+        )
 
 
 @pytest.mark.req("R-AUD-1")
@@ -107,7 +109,27 @@ TAMPERING = {
         "UPDATE tiles SET data = set_byte(data, 32 * 123, get_byte(data, 32 * 123) # 1) WHERE level = 0 AND index = 0",
         "123",
     ),
-    "tile removed": ("DELETE FROM tiles WHERE level = 0 AND index = 1", "tile"),
+    "tile removed": ("DELETE FROM tiles WHERE level = 0 AND index = 0", "tile/0/000 is missing"),
+    "time altered": (
+        "UPDATE entries SET occurred_at = occurred_at - interval '1 day' WHERE index = 123",
+        "entry 123",
+    ),
+    "result altered": ("UPDATE entries SET status = 'OK' WHERE index = 123", "entry 123"),
+    "payload altered": (
+        "UPDATE entries SET sealed = set_byte(sealed, 40, get_byte(sealed, 40) # 1) WHERE index = 123",
+        "entry 123",
+    ),
+    "key altered": (
+        "UPDATE payload_keys SET wrapped_key = set_byte(wrapped_key, 9, get_byte(wrapped_key, 9) # 1) WHERE index = 123",
+        "entry 123",
+    ),
+    "key destroyed without an order": ("DELETE FROM payload_keys WHERE index = 123", "entry 123"),
+    "search term removed": (
+        "DELETE FROM search_keys WHERE index = 123 AND digest = (SELECT min(digest) FROM search_keys WHERE index = 123)",
+        "entry 123",
+    ),
+    "search term moved out of reach": ("UPDATE search_keys SET epoch = 7 WHERE index = 123", "entry 123"),
+    "search term added": ("INSERT INTO search_keys VALUES (0, '\\x00', 123)", "entry 123"),
 }
 
 
@@ -167,7 +189,7 @@ async def test_a_log_that_contradicts_itself_does_not_start(
 async def test_the_database_holds_no_name_plate_or_case_in_clear_text(log: Log, database_url: str) -> None:
     await fill(log, 5)
     with psycopg.connect(database_url) as connection:
-        for table in ("entries", "search_keys", "tiles", "checkpoints"):
+        for table in ("entries", "payload_keys", "search_keys", "tiles", "checkpoints"):
             with connection.cursor().copy(f"COPY {table} TO STDOUT (FORMAT binary)") as copy:
                 data = b"".join(bytes(part) for part in copy)
             for secret in (b"8ABC123", b"m-1042", b"Dana", b"26-004312", b"Laguna", b"elk-grove"):
@@ -183,7 +205,7 @@ async def test_search_finds_what_was_recorded(log: Log) -> None:
     await log[0].append(wanted)
     await log[0].append(other)
     rows = await store.search([("plate", sealer.term("plate", "8abc123"))], None, None, None, 10)
-    assert [sealer.open(entry, sealed, key).event_id for _, entry, sealed, key in rows] == [wanted.event_id]
+    assert [sealer.open(r.entry, r.sealed, r.wrapped_key).event_id for r in rows] == [wanted.event_id]
     assert await store.search([("agency", sealer.term("agency", "galt-pd"))], None, None, None, 10) == []
 
 
@@ -191,6 +213,6 @@ async def test_search_finds_what_was_recorded(log: Log) -> None:
 def test_destroying_the_key_seals_the_payload_and_leaves_the_leaf() -> None:
     sealer = Sealer(bytes(32))
     entry = sealer.seal(event(), datetime.now(UTC))
-    assert sealer.open(entry.entry, entry.sealed, entry.wrapped_key).subject.member_id == "m-1042"
+    assert sealer.open(entry.entry, entry.row.sealed, entry.wrapped_key).subject.member_id == "m-1042"
     with pytest.raises(SealedEntryError):
-        sealer.open(entry.entry, entry.sealed, None)
+        sealer.open(entry.entry, entry.row.sealed, None)

@@ -7,8 +7,9 @@ import pytest
 from tlog.checkpoint import Checkpoint
 from tlog.hashing import leaf_hash
 from tlog.note import KeyType, SignerKey, cosign_note
+from tlog.prover import inclusion_proof
 from tlog.receipt import Receipt, ReceiptError
-from tlog.tree import Appender, inclusion_proof
+from tlog.tree import Appender
 
 pytestmark = pytest.mark.req("R-AUD-1")
 LOG = SignerKey.generate("log.example/plates")

@@ -6,36 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.unit.tlog.trees import LEAVES, Store, stored
 from tlog.hashing import EMPTY_ROOT, leaf_hash, node_hash, root_from_leaves
 from tlog.proofs import ProofError, verify_consistency, verify_inclusion
+from tlog.prover import consistency_proof, inclusion_proof
 from tlog.tiles import TileError, changed_tiles
-from tlog.tree import Appender, consistency_proof, inclusion_proof
+from tlog.tree import Appender
 
 pytestmark = pytest.mark.req("R-AUD-1")
-LEAVES = [leaf_hash(b"leaf %d" % index) for index in range(70_000)]
-
-
-class Store:
-    """Tiles in memory, the widest of each place."""
-
-    def __init__(self):
-        self.tiles = {}
-        self.reads = []
-
-    def write(self, tiles):
-        for tile in tiles:
-            self.tiles[tile.coord.level, tile.coord.index] = tile.data
-
-    async def read(self, level, index, width):
-        self.reads.append((level, index))
-        return self.tiles[level, index][: width * 32]
-
-
-def stored(size):
-    store = Store()
-    growth = Appender().grow(LEAVES[:size])
-    store.write(growth.tiles)
-    return store, growth.root
 
 
 def naive_path(index, leaves):

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from tlog.checkpoint import Checkpoint
 from tlog.hashing import EMPTY_ROOT, leaf_hash
 from tlog.note import KeyType, SignerKey, cosign_note
+from tlog.prover import inclusion_proof
 from tlog.receipt import Receipt
 from tlog.tiles import TileError, changed_bundles, encode_bundle, tile_path
-from tlog.tree import Appender, inclusion_proof
+from tlog.tree import Appender
 from tlog.verifier import entries_from_bundles, fsck
 
 pytestmark = pytest.mark.req("R-AUD-1")

@@ -358,16 +358,20 @@ class ExportLogRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     START_FIELD_NUMBER: _builtins.int
+    WITH_PAYLOADS_FIELD_NUMBER: _builtins.int
     start: _builtins.int
     """First entry. Example: 0."""
+    with_payloads: _builtins.bool
+    """Also the sealed rows: ciphertext and keyed digests, so that every stored column can be checked. Example: false."""
     def __init__(
         self,
         *,
         start: _builtins.int = ...,
+        with_payloads: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["start", b"start"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["start", b"start", "with_payloads", b"with_payloads"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -382,9 +386,9 @@ class ExportLogResponse(_message.Message):
     PATH_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
     path: _builtins.str
-    """Path below the export's folder. Example: "tile/0/000", "checkpoint", "payload/000000001042"."""
+    """Path below the export's folder. Example: "tile/0/000", "checkpoint", "payload/000"."""
     data: _builtins.bytes
-    """Its bytes. Payload files hold ciphertext."""
+    """Its bytes. Payload files are JSON lines that hold ciphertext."""
     def __init__(
         self,
         *,

@@ -1,0 +1,1 @@
+"""A witness program for outsiders: a newspaper, an auditor, another agency."""
