@@ -18,7 +18,7 @@ def render(service: str, settings: type[ServiceSettings]) -> str:
             default = "by the machine"
         elif field.default is PydanticUndefined:
             default = "**needed**"
-        elif field.default in {"", None}:
+        elif field.default in ("", None, []):
             default = "empty"
         lines.append(f"| `{settings.prefix()}{name.upper()}` | {default} | {field.description} |")
     return "\n".join(lines) + "\n"

@@ -168,9 +168,11 @@ async def public(settings: AuditSettings) -> AsyncIterator[tuple[str, Any]]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    async with running(settings) as (log, publisher):
-        async with serving(PublicLog(log[0], publisher, log[1]), f"127.0.0.1:{port}"):
-            yield f"http://127.0.0.1:{port}", log
+    async with (
+        running(settings) as (log, publisher),
+        serving(PublicLog(log[0], publisher, log[1]), f"127.0.0.1:{port}"),
+    ):
+        yield f"http://127.0.0.1:{port}", log
 
 
 async def test_the_public_log_serves_tiles_and_nothing_else(public: tuple[str, Any]) -> None:
