@@ -14,6 +14,7 @@ from clients.cli.audit import app as audit
 from clients.cli.cameras import app as cameras
 from clients.cli.demo import demo
 from clients.cli.hits import app as hits
+from clients.cli.policy import app as policy
 from clients.cli.recognize import recognize
 from clients.cli.search import search
 from clients.cli.stack import token, up
@@ -38,6 +39,7 @@ app.command(rich_help_panel="Read plates")(gateway)
 app.command(rich_help_panel="Work with reads")(search)
 app.add_typer(cameras, name="cameras", rich_help_panel="Work with reads")
 app.add_typer(hits, name="hits", rich_help_panel="Work with reads")
+app.add_typer(policy, name="policy", rich_help_panel="Check the platform")
 app.add_typer(audit, name="audit", rich_help_panel="Check the platform")
 app.add_typer(witness, name="witness", rich_help_panel="Check the platform")
 

@@ -24,9 +24,12 @@ def decide_request(call: Call, request: Message) -> access_pb2.DecideRequest:
     for name in _COPIED:
         if name in fields and request.HasField(name):
             getattr(asked, name).CopyFrom(getattr(request, name))
+    _add_scenes(asked, request)
     for name, most in _LISTED.items():
         if name in fields:
             getattr(asked, name).extend(getattr(request, name)[:most])
+    if "plate" in fields and fields["plate"].message_type is None:
+        asked.plate = str(request.plate)[:64]  # type: ignore[attr-defined]
     if "approval_id" in fields:
         asked.approval_id = str(getattr(request, "approval_id", ""))[:64]
     if asked.approval_id:
@@ -34,6 +37,16 @@ def decide_request(call: Call, request: Message) -> access_pb2.DecideRequest:
     if not asked.owner_agency_ids:
         asked.owner_agency_ids.append(call.context.subject.agency_id)
     return asked
+
+
+def _add_scenes(asked: access_pb2.DecideRequest, request: Message) -> None:
+    """Add the span that the scenes of a request cover together."""
+    fields = request.DESCRIPTOR.fields_by_name
+    scenes = [request.scene] if "scene" in fields else getattr(request, "scenes", ())  # type: ignore[attr-defined]
+    windows = [scene.window for scene in scenes if scene.HasField("window")]
+    if windows:
+        asked.window.start.CopyFrom(min((w.start for w in windows), key=lambda t: (t.seconds, t.nanos)))
+        asked.window.end.CopyFrom(max((w.end for w in windows), key=lambda t: (t.seconds, t.nanos)))
 
 
 async def decide(call: Call, request: Message, decider: Decider) -> None:

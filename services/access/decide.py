@@ -12,7 +12,7 @@ from servicekit.clock import Clock
 from servicekit.ids import new_id
 from services.access.approvals import Approvals
 from services.access.engines import Engine
-from services.access.facts import rego_input
+from services.access.facts import case_number, rego_input
 from services.access.policy import PolicyBundle
 from services.access.store import Store
 
@@ -41,16 +41,19 @@ class Core:
         """
         now = self._clock.now()
         subject = request.subject
-        facts = await self._store.facts(subject.agency_id, subject.member_id, request.owner_agency_ids, now)
+        number = case_number(request.purpose)
+        facts = await self._store.facts(
+            subject.agency_id, subject.member_id, request.owner_agency_ids, now, number
+        )
         if request.approval_id:
             facts = replace(facts, approved=await self._approvals.holds(request))
-        result = await self._engine.evaluate(rego_input(request, facts, self.bundle.data["training"], now))
+        result = await self._engine.evaluate(rego_input(request, facts, self.bundle.data, now))
         decision = decision_pb2.Decision(
             effect=decision_pb2.EFFECT_ALLOW if result["effect"] == "allow" else decision_pb2.EFFECT_DENY,
             rule=result["rule"],
             message=result["message"][:1024],
             grounds=list(dict.fromkeys(result["grounds"]))[:64],
-            policy_version=self.bundle.version,
+            policy_version=result["version"],
             decision_id=new_id(self._clock),
             engine=self._engine.name,
         )
@@ -59,6 +62,8 @@ class Core:
         if decision.effect == decision_pb2.EFFECT_ALLOW:
             await self._touch(subject.agency_id, subject.member_id, now)
             self._oblige(decision.obligations, result["obligations"])
+        else:
+            decision.obligations.second_approver = result["obligations"]["second_approver"]
         return decision
 
     async def _use_approval(self, request: access_pb2.DecideRequest, decision: decision_pb2.Decision) -> None:
@@ -78,6 +83,10 @@ class Core:
         obligations.camera_ids.extend(wanted["camera_ids"])
         obligations.masked_fields.extend(wanted["masked_fields"])
         obligations.max_rows = int(wanted["max_rows"])
+        if area := wanted["area"]:
+            obligations.area.circle.radius_m = float(area["radius_m"])
+            obligations.area.circle.centre.latitude = float(area["latitude"])
+            obligations.area.circle.centre.longitude = float(area["longitude"])
         obligations.not_before.FromDatetime(
             self._clock.now() - timedelta(seconds=float(wanted["keep_seconds"]))
         )

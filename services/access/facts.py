@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from plateward.access.v1 import access_pb2
 from plateward.common.v1 import action_pb2, types_pb2
 from services.access.store import ACTIVE_ACCOUNT, Facts
+from services.access.words import terms, words
 
-_WORD = re.compile(r"[a-z][a-z'-]*")
+_NUMBER = re.compile(r"[0-9]{2}")
 _OWN, _AGREEMENT, _NONE = "own", "agreement", "none"
 _NO_LIMIT_S = 10 * 365 * 86_400
 UNKNOWN_KIND = "AGENCY_KIND_UNSPECIFIED"
 
 
-def words(text: str) -> dict[str, bool]:
-    """Return the words of a text, lower-cased, as an object."""
-    return dict.fromkeys(_WORD.findall(text.lower()), True)
-
-
 def rego_input(
-    request: access_pb2.DecideRequest, facts: Facts, training: str, now: datetime
+    request: access_pb2.DecideRequest, facts: Facts, policy: Mapping[str, Any], now: datetime
 ) -> dict[str, Any]:
-    """Return the input of a decision."""
+    """Return the input of a decision. ``policy`` is the data of the version that decides: it says what is worth sending."""
     subject = request.subject
     owners = _owners(request, facts)
     shared = [a for a in _covering(request, facts) if owners.get(a["owner_agency_id"]) == _AGREEMENT]
@@ -36,12 +32,13 @@ def rego_input(
             "amr": list(subject.amr),
         },
         "agency": {"kind": _agency_kind(subject, facts)},
-        "member": _member(facts, training, now) | _federal(subject, facts),
-        "purpose": _purpose(request.purpose if request.HasField("purpose") else None),
+        "member": _member(facts, policy["training"], now) | _federal(subject, facts),
+        "purpose": _purpose(request, facts, policy, now),
         "owners": owners,
         "camera_limit": _camera_limit(shared),
         "agreement_window_s": min((int(a["window_s"]) for a in shared), default=_NO_LIMIT_S),
-        "approved": facts.approved,
+        "cameras": list(request.camera_ids), "scope": _scope(request, policy), "approved": facts.approved,
+        "budget": {"looks": facts.looks, "case_plates": facts.case_plates, "new_plate": facts.new_plate},
     }  # fmt: skip
 
 
@@ -78,6 +75,7 @@ def _member(facts: Facts, training: str, now: datetime) -> dict[str, Any]:
             "active": False,
             "roles": {},
             "training_current": False,
+            "job_title": "",
         }
     expires = member["training_expires_at"]
     return {
@@ -85,6 +83,7 @@ def _member(facts: Facts, training: str, now: datetime) -> dict[str, Any]:
         "active": member["state"] == ACTIVE_ACCOUNT,
         "roles": dict.fromkeys(member["roles"], True),
         "training_current": member["training"] == training and expires is not None and expires > now,
+        "job_title": member["job_title"],
     }
 
 
@@ -94,13 +93,57 @@ def _federal(subject: types_pb2.Subject, facts: Facts) -> dict[str, bool]:
     return {"federal_task_force": listed or subject.federal_task_force}
 
 
-def _purpose(purpose: types_pb2.Purpose | None) -> dict[str, Any]:
-    purpose = purpose or types_pb2.Purpose()
+def _purpose(
+    request: access_pb2.DecideRequest, facts: Facts, policy: Mapping[str, Any], now: datetime
+) -> dict[str, Any]:
+    purpose = request.purpose
+    typed = f"{purpose.reason} . {purpose.case_number} . {purpose.event_number}"
     return {
         "given": bool(purpose.offence and purpose.reason),
         "offence": purpose.offence,
-        "case_number": purpose.case_number,
-        "event_number": purpose.event_number,
-        "words": words(purpose.reason),
+        "telling": telling(purpose.reason, policy, purpose.offence),
+        "terms": terms(typed, policy["terms"]),
+        "case": _case(request, facts, policy, now),
         "onward_use_attested": purpose.onward_use_attested,
+    }
+
+
+def telling(reason: str, policy: Mapping[str, Any], offence: str) -> int:
+    """Return how many distinct words of a reason say something: not those of the policy's list, nor of the offence's title."""
+    empty = policy["vague"].keys() | policy["offences"].get(offence, {}).get("words", {}).keys()
+    return len(words(reason).keys() - empty)
+
+
+def case_number(purpose: types_pb2.Purpose) -> str:
+    """Return the number that a purpose names: of the case, else of the event; empty when neither holds two digits."""
+    given = (n.strip() for n in (purpose.case_number, purpose.event_number))
+    return next((n for n in given if _NUMBER.search(n)), "")
+
+
+def _case(
+    request: access_pb2.DecideRequest, facts: Facts, policy: Mapping[str, Any], now: datetime
+) -> dict[str, str]:
+    """Return how the number stands: none, given (not checked here), unavailable, unknown, closed or open."""
+    case, number = facts.case, case_number(request.purpose)
+    # A partner's case stands in the partner's system, which the owner cannot ask.
+    if not number or not policy["verify_cases"] or request.subject.kind == action_pb2.CALLER_KIND_PARTNER:
+        return {"state": "given" if number else "none", "offence": ""}
+    if not facts.cases_answer:
+        return {"state": "unavailable", "offence": ""}
+    if case is None:
+        return {"state": "unknown", "offence": ""}
+    closed = case["opened_at"] > now or (case["closed_at"] is not None and case["closed_at"] <= now)
+    return {"state": "closed" if closed else "open", "offence": case["offence"]}
+
+
+def _scope(request: access_pb2.DecideRequest, policy: Mapping[str, Any]) -> dict[str, int]:
+    """Return how wide the call is; one that names no span may show all that is kept."""
+    action = action_pb2.Action.Name(request.action)
+    window_s = policy["windows"].get(action, 0) if action in policy["wide"] else 0
+    if request.HasField("window"):
+        window_s = max(0, request.window.end.seconds - request.window.start.seconds)
+    return {
+        "window_s": window_s,
+        "cameras": len(request.camera_ids),
+        "agencies": len(set(request.owner_agency_ids)),
     }

@@ -14,7 +14,7 @@ from services.access.store import ACTIVE_ACCOUNT, ACTIVE_AGREEMENT, Store
 
 
 async def seed(store: Store, bundle: PolicyBundle, name: str, clock: Clock) -> int:
-    """Store a sample's agencies, members and agreements; return how many members, 0 when the database is not empty."""
+    """Store a sample's agencies, members, cases and agreements; return how many members, 0 when the database is not empty."""
     if not await store.is_empty():
         return 0
     data = yaml.safe_load((files(PACKAGE) / "samples" / f"{name}-members.yaml").read_text(encoding="utf-8"))
@@ -26,6 +26,11 @@ async def seed(store: Store, bundle: PolicyBundle, name: str, clock: Clock) -> i
         await store.put_member(row)
         expires = now + timedelta(days=member["training_days"])
         await store.record_training(own, member["member_id"], bundle.data["training"], expires)
+    for case in data["cases"]:
+        await store.put_case({
+            "agency_id": own, "case_number": case["number"], "offence": case["offence"], "unit": case["unit"],
+            "opened_at": now - timedelta(days=case["opened_days_ago"]), "closed_at": None,
+        })  # fmt: skip
     for agreement in data["agreements"]:
         await store.put_agreement({
             "agreement_id": new_id(clock), "owner": agreement["owner"], "partner": agreement["partner"], "camera_ids": [],

@@ -22,6 +22,8 @@ _MEMBER = (
 # CJIS Security Policy 6.0, AC-2: unused accounts are switched off.
 INACTIVE = timedelta(days=90)
 
+CASE = "SELECT offence, unit, opened_at, closed_at FROM cases WHERE agency_id = %s AND case_number = %s"
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -30,7 +32,12 @@ class Facts:
     agency_kind: str | None
     member: DictRow | None
     agreements: list[DictRow]
+    case: DictRow | None = None
+    cases_answer: bool = True
     approved: bool = False
+    looks: int = 0
+    case_plates: int = 0
+    new_plate: bool = False
 
 
 class Store:
@@ -39,7 +46,9 @@ class Store:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def facts(self, agency_id: str, member_id: str, owners: Sequence[str], now: datetime) -> Facts:
+    async def facts(
+        self, agency_id: str, member_id: str, owners: Sequence[str], now: datetime, case_number: str = ""
+    ) -> Facts:
         """Return the facts for a decision, read fresh: a revocation holds from the next call on."""
         async with self._pool.connection() as connection, connection.pipeline():
             agency = await connection.execute("SELECT kind FROM agencies WHERE agency_id = %s", (agency_id,))
@@ -52,8 +61,14 @@ class Store:
                 "WHERE partner_agency_id = %s AND owner_agency_id = ANY(%s) AND state = %s AND expires_at > %s",
                 (agency_id, list(owners), ACTIVE_AGREEMENT, now),
             )
+            case = await connection.execute(CASE, (agency_id, case_number)) if case_number else None
             kind = await agency.fetchone()
-            return Facts(kind["kind"] if kind else None, await member.fetchone(), await agreements.fetchall())
+            return Facts(
+                kind["kind"] if kind else None,
+                await member.fetchone(),
+                await agreements.fetchall(),
+                await case.fetchone() if case else None,
+            )
 
     async def is_empty(self) -> bool:
         """Return whether no agency is registered yet."""
@@ -150,6 +165,20 @@ class Store:
             "VALUES (%(agreement_id)s, %(owner)s, %(partner)s, %(camera_ids)s, %(offences)s, %(window_s)s, %(expires_at)s, %(state)s, %(justification)s, %(decided_by)s)",
             agreement,
         )
+
+    async def put_case(self, case: dict[str, Any]) -> None:
+        """Register a case, or change it."""
+        await self._run(
+            "INSERT INTO cases (agency_id, case_number, offence, unit, opened_at, closed_at) "
+            "VALUES (%(agency_id)s, %(case_number)s, %(offence)s, %(unit)s, %(opened_at)s, %(closed_at)s) "
+            "ON CONFLICT (agency_id, case_number) DO UPDATE SET offence = excluded.offence, unit = excluded.unit, "
+            "opened_at = excluded.opened_at, closed_at = excluded.closed_at",
+            case,
+        )
+
+    async def case(self, agency_id: str, case_number: str) -> DictRow | None:
+        """Return a case, or None."""
+        return await self._one(CASE, (agency_id, case_number))
 
     async def _one(self, query: str, values: Any) -> DictRow | None:
         async with self._pool.connection() as connection:

@@ -74,6 +74,7 @@ async def wire(settings: AccessSettings, kit: Kit) -> AsyncIterator[Wired]:
             agreements=Agreements(pool, core, kit.clock),
             releases=Releases(pool, core, kit.clock),
             approvals=approvals,
+            store=store,
         )
         yield Wired(servicer=AccessServicer(core, parts), audit=audit, decider=core, on_ready=on_ready)
     finally:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 
 from clients.devkit.opa import find_opa
+from services.access.engines import OpaEngine
 from services.access.policy import PolicyBundle, load_bundle, sample_document
 
 
@@ -43,3 +45,23 @@ def opa_url(opa_binary: str) -> Iterator[str]:
     finally:
         process.kill()
         process.wait()
+
+
+@pytest.fixture
+async def opa_for(opa_url: str) -> AsyncIterator[Any]:
+    made: list[OpaEngine] = []
+
+    async def loaded(bundle: PolicyBundle) -> OpaEngine:
+        engine = OpaEngine(opa_url)
+        made.append(engine)
+        await engine.load(bundle)
+        return engine
+
+    yield loaded
+    for engine in made:
+        await engine.close()
+
+
+@pytest.fixture
+async def opa(opa_for: Any, bundle: PolicyBundle) -> OpaEngine:
+    return await opa_for(bundle)  # type: ignore[no-any-return]

@@ -1,121 +1,109 @@
-# What the agency's written policy asks: approved members with training, a listed purpose, a case, a reason that says something.
+# What the agency's written policy asks: members with training, a listed purpose, a case that exists, a reason that says something.
 package plateward.agency
 
 import data.plateward.platform
 
-purposeful := {
-	"ACTION_SEARCH", "ACTION_CANVASS", "ACTION_VIEW_IMAGE", "ACTION_EXPORT",
-}
+purpose := input.purpose
+
+offence := data.policy.offences[purpose.offence]
 
 # A purpose is judged where it must be there, and where one was given.
-judged if purposeful[input.action]
+judged if platform.action.purposeful
 
-judged if input.purpose.given
+judged if purpose.given
 
 own_member if {
 	platform.user
 	not platform.partner
 }
 
-denies contains {
-	"priority": "30",
-	"rule": "agency.member-unknown",
-	"message": "you are not a member of this agency's list: ask an administrator to add you",
-} if {
+denies contains "agency.member-unknown" if {
 	own_member
 	not input.member.known
 }
 
-denies contains {
-	"priority": "31",
-	"rule": "agency.account-inactive",
-	"message": "your account is suspended or locked: ask an administrator",
-} if {
+denies contains "agency.account-inactive" if {
 	own_member
 	input.member.known
 	not input.member.active
 }
 
-denies contains {
-	"priority": "32",
-	"rule": "agency.training-current",
-	"message": sprintf("your training (%s) is missing or has expired: complete it, then have an administrator record it (462.3(d))", [data.policy.training]),
-} if {
+denies contains "agency.training-current" if {
 	own_member
 	input.member.known
 	not input.member.training_current
 }
 
-denies contains {
-	"priority": "05",
-	"rule": prohibited_rule(use),
-	"message": sprintf("%s This use is prohibited and refused, whoever asks.", [entry.text]),
-} if {
-	some use, entry in data.policy.prohibited
-	names_prohibited(use, entry)
+denies contains "agency.job-title" if {
+	own_member
+	input.member.known
+	not job_title
 }
 
-prohibited_rule(use) := data.policy.prohibited[use].rule
+job_title if data.policy.job_titles[input.member.job_title]
 
-# Named as the offence, or by a word of the reason.
-names_prohibited(use, _) if input.purpose.offence == use
+# A prohibited use is refused by its own clause, whoever asks: named as the offence, or by words of the reason or the number.
+denies contains data.policy.prohibited[purpose.offence].rule
 
-names_prohibited(_, entry) if {
+denies contains clause if {
+	some term, _ in purpose.terms
+	clause := data.policy.prohibited[data.policy.terms[term]].rule
+}
+
+denies contains "agency.purpose-required" if {
+	platform.action.purposeful
+	not purpose.given
+}
+
+denies contains "agency.purpose-listed" if {
 	judged
-	some word, _ in input.purpose.words
-	entry.words[word]
+	purpose.given
+	not offence
+	not data.policy.prohibited[purpose.offence]
 }
 
-denies contains {
-	"priority": "20",
-	"rule": "agency.purpose-required",
-	"message": "name a purpose: an offence of the published catalogue, a case or event number and a reason",
-} if {
-	purposeful[input.action]
-	not input.purpose.given
-}
-
-denies contains {
-	"priority": "21",
-	"rule": "agency.purpose-listed",
-	"message": sprintf("this is no purpose of the published policy; it has: %s", [data.policy.offence_list]),
-} if {
+denies contains "agency.case-number" if {
 	judged
-	input.purpose.given
-	not data.policy.offences[input.purpose.offence]
-	not data.policy.prohibited[input.purpose.offence]
+	offence.needs_case
+	purpose.case.state == "none"
 }
 
-denies contains {
-	"priority": "22",
-	"rule": "agency.case-number",
-	"message": "this purpose needs a case or event number: give the one that the report or the dispatch carries",
-} if {
+denies contains data.policy.case_states[purpose.case.state] if judged
+
+denies contains "agency.case-offence" if {
 	judged
-	data.policy.offences[input.purpose.offence].needs_case
-	not has_number
+	data.policy.same_offence
+	purpose.case.state == "open"
+	purpose.case.offence != purpose.offence
 }
 
-has_number if regex.match(`[0-9]{2,}`, input.purpose.case_number)
-
-has_number if regex.match(`[0-9]{2,}`, input.purpose.event_number)
-
-denies contains {
-	"priority": "23",
-	"rule": "agency.reason-specific",
-	"message": "the reason is too vague: say in a sentence what happened and why this plate, for example \"silver Accord taken from Laguna Blvd at 03:10\"",
-} if {
+# Too few words are left when those that say nothing and those of the offence's own title are taken away.
+denies contains "agency.reason-specific" if {
 	judged
-	input.purpose.given
-	vague
+	purpose.given
+	purpose.telling < data.policy.reason_least
 }
 
-vague if count(input.purpose.words) < 3
+denies contains "agency.second-person" if {
+	wide
+	not input.approved
+}
 
-vague if {
-	every word, _ in input.purpose.words {
-		data.policy.vague[word]
-	}
+wide if input.scope.window_s > data.policy.wide[input.action].window_s
+
+wide if input.scope.cameras > data.policy.wide[input.action].cameras
+
+wide if input.scope.agencies > data.policy.wide[input.action].agencies
+
+denies contains "agency.case-budget" if {
+	input.budget.new_plate
+	input.budget.case_plates >= data.policy.budgets.plates_per_case
+	not input.approved
+}
+
+denies contains "agency.repeat-budget" if {
+	input.budget.looks >= data.policy.budgets.looks_per_plate
+	not input.approved
 }
 
 grounds contains "agency.training-current" if {
@@ -125,5 +113,9 @@ grounds contains "agency.training-current" if {
 
 grounds contains "agency.purpose-listed" if {
 	judged
-	data.policy.offences[input.purpose.offence]
+	offence
 }
+
+grounds contains "agency.case-known" if purpose.case.state == "open"
+
+grounds contains "agency.second-person" if input.approved

@@ -3,51 +3,75 @@ package plateward.main
 
 import data.plateward.agency
 import data.plateward.jurisdictions.ca
+import data.plateward.jurisdictions.nh
+import data.plateward.jurisdictions.va
+import data.plateward.jurisdictions.wa
 import data.plateward.obligations
 import data.plateward.platform
 
-# Every deny of every package. The one with the lowest priority is named; all are in the grounds. Priorities are two digits
-# as text: the engines do not sort numbers of different length alike.
-denies contains entry if some entry in platform.denies
+# The clauses that deny, of every package that applies.
+denies contains clause if some clause in platform.denies
 
-denies contains entry if some entry in agency.denies
+denies contains clause if some clause in agency.denies
 
-denies contains entry if {
+denies contains clause if {
 	data.policy.packs.ca
-	some entry in ca.denies
+	some clause in ca.denies
 }
 
-grounds contains ground if some ground in platform.grounds
-
-grounds contains ground if some ground in agency.grounds
-
-grounds contains ground if {
-	data.policy.packs.ca
-	some ground in ca.grounds
+denies contains clause if {
+	data.policy.packs.va
+	some clause in va.denies
 }
 
-ranked := sort([[entry.priority, entry.rule, entry.message] | some entry in denies])
+denies contains clause if {
+	data.policy.packs.wa
+	some clause in wa.denies
+}
+
+denies contains clause if {
+	data.policy.packs.nh
+	some clause in nh.denies
+}
+
+grounds contains clause if some clause in platform.grounds
+
+grounds contains clause if some clause in agency.grounds
+
+grounds contains clause if {
+	data.policy.packs.ca
+	some clause in ca.grounds
+}
+
+# The clause of the lowest order is named. Orders are two digits as text: the engines sort numbers of different length apart.
+ranked := sort([[data.policy.clauses[clause].order, clause] | some clause in denies])
+
+named := ranked[0][1]
 
 decision := {
 	"effect": "deny",
-	"rule": ranked[0][1],
-	"message": ranked[0][2],
-	"grounds": sort([entry.rule | some entry in denies]),
-	"obligations": {},
+	"rule": named,
+	"message": data.policy.clauses[named].text,
+	"grounds": sort(denies),
+	"obligations": {"second_approver": obligations.second_approver},
+	"version": data.policy.version,
 } if {
-	count(ranked) > 0
+	count(denies) > 0
 } else := {
 	"effect": "allow",
 	"rule": "platform.allowed",
 	"message": "",
-	"grounds": sort([ground | some ground in grounds]),
+	"grounds": sort(grounds),
 	"obligations": obligations.all,
+	"version": data.policy.version,
 } if {
 	platform.known_action
+	count(denies) == 0
 } else := {
 	"effect": "deny",
 	"rule": "platform.default-deny",
-	"message": "no rule allows this action: ask the agency's administrator which role it needs",
+	"message": data.policy.clauses["platform.default-deny"].text,
 	"grounds": ["platform.default-deny"],
-	"obligations": {},
+	"obligations": {"second_approver": false},
+	"version": data.policy.version,
 }

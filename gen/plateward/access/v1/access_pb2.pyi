@@ -208,6 +208,7 @@ class DecideRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     REQUEST_DIGEST_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_FIELD_NUMBER: _builtins.int
+    PLATE_FIELD_NUMBER: _builtins.int
     action: _action_pb2.Action.ValueType
     """What. Example: ACTION_SEARCH."""
     approval_id: _builtins.str
@@ -218,6 +219,8 @@ class DecideRequest(_message.Message):
     """SHA-256 of the call's request without approval ID and page, 32 bytes; what an approval is bound to."""
     next_page: _builtins.bool
     """A following page of a query that has been decided before. Example: false."""
+    plate: _builtins.str
+    """The plate or pattern that is asked for; only a keyed digest of it is kept, to hold budgets. Example: "8ABC123"."""
     @_builtins.property
     def subject(self) -> _types_pb2.Subject:
         """Who."""
@@ -251,10 +254,11 @@ class DecideRequest(_message.Message):
         request_id: _builtins.str = ...,
         request_digest: _builtins.bytes = ...,
         next_page: _builtins.bool = ...,
+        plate: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["purpose", b"purpose", "subject", b"subject", "window", b"window"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "approval_id", b"approval_id", "camera_ids", b"camera_ids", "next_page", b"next_page", "owner_agency_ids", b"owner_agency_ids", "purpose", b"purpose", "request_digest", b"request_digest", "request_id", b"request_id", "subject", b"subject", "window", b"window"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "approval_id", b"approval_id", "camera_ids", b"camera_ids", "next_page", b"next_page", "owner_agency_ids", b"owner_agency_ids", "plate", b"plate", "purpose", b"purpose", "request_digest", b"request_digest", "request_id", b"request_id", "subject", b"subject", "window", b"window"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -640,8 +644,14 @@ class PolicyFinding(_message.Message):
 
     CLAUSES_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
+    RULE_FIELD_NUMBER: _builtins.int
+    REFUSED_FIELD_NUMBER: _builtins.int
     message: _builtins.str
     """In a sentence."""
+    rule: _builtins.str
+    """Which check found it. Example: "retention-contradicts"."""
+    refused: _builtins.bool
+    """A document with it is not published. Example: true."""
     @_builtins.property
     def clauses(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Clauses that disagree, or the one that is empty. Example: ["portal.retention", "462.4"]."""
@@ -651,10 +661,12 @@ class PolicyFinding(_message.Message):
         *,
         clauses: _abc.Iterable[_builtins.str] | None = ...,
         message: _builtins.str = ...,
+        rule: _builtins.str = ...,
+        refused: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clauses", b"clauses", "message", b"message"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clauses", b"clauses", "message", b"message", "refused", b"refused", "rule", b"rule"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,139 @@
+"""``plateward policy``: check a policy document, run the published tables, publish with two persons, show what is in force.
+
+``lint`` and ``test`` need no running platform: they run the access service's pure policy modules in process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from datetime import UTC
+from pathlib import Path
+from typing import Annotated, Any
+
+import grpc
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from clients.cli.refusals import end_refused
+from clients.connection import Connection
+from plateward.access.v1 import access_pb2, access_pb2_grpc
+from servicekit.channels import bearer
+
+app = typer.Typer(no_args_is_help=True, help="The agency's policy: lint, test, publish, show.")
+Connect = Annotated[Path, typer.Option("--connect", help="Connection folder, which holds stack.json.")]
+File = Annotated[Path, typer.Argument(help="Policy document (YAML).", exists=True, dir_okay=False)]
+Member = Annotated[str, typer.Option("--as", help="Member who acts (development issuer).")]
+DEFAULT = Path(".plateward")
+
+
+@app.command()
+def lint(file: File) -> None:
+    """Find contradictions and empty elements; each finding names its clauses. Ends with 1 when the document cannot be published."""
+    from services.access.lint import lint as look
+
+    findings = look(file.read_text(encoding="utf-8"))
+    console = Console(highlight=False)
+    for finding in findings:
+        word = "[bold red]refused[/]" if finding.refused else "[yellow]advice[/] "
+        console.print(
+            f"{word}  {finding.rule}  [bold]{escape(' ↔ '.join(finding.clauses))}[/]", soft_wrap=True
+        )
+        console.print(f"         {escape(finding.message)}", soft_wrap=True)
+    refused = sum(f.refused for f in findings)
+    console.print(
+        f"{refused} finding(s) keep {escape(file.name)} from being published, {len(findings) - refused} are advice."
+    )
+    sys.exit(1 if refused else 0)
+
+
+@app.command("test")
+def run_tables(
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="Policy document; the shipped samples if left out.", exists=True, dir_okay=False),
+    ] = None,
+    with_matrix: Annotated[
+        bool, typer.Option("--matrix", help="Also every cell of the matrix (half a minute).")
+    ] = False,
+) -> None:
+    """Run the published allow and deny tables on a document, in process. Ends with 1 when one is not as published."""
+    from services.access import conformance
+    from services.access.engines import RegopyEngine
+    from services.access.policy import PolicyError, load_bundle
+
+    try:
+        bundles = [load_bundle(file.read_text(encoding="utf-8"))] if file else conformance.samples_of_packs()
+    except PolicyError as error:
+        print(f"plateward: {error}", file=sys.stderr)
+        sys.exit(2)
+
+    async def run(bundle: Any) -> tuple[int, list[str]]:
+        engine = RegopyEngine()
+        try:
+            await engine.load(bundle)
+            count, faults = await conformance.faults(engine, conformance.published(bundle))
+            if with_matrix:
+                more, wrong = await conformance.faults(engine, conformance.matrix(bundle))
+                count, faults = count + more, faults + wrong
+            return count, faults
+        finally:
+            await engine.close()
+
+    failed = 0
+    for bundle in bundles:
+        count, faults = asyncio.run(run(bundle))
+        failed += len(faults)
+        print(
+            f"{bundle.document['agency']}, version {bundle.version}: {count} cases, {len(faults)} not as published"
+        )
+        for fault in faults[:50]:
+            print(f"  {fault}")
+    sys.exit(1 if failed else 0)
+
+
+@app.command()
+def show(
+    document: Annotated[
+        bool, typer.Option("--document", help="Print the document instead of the overview.")
+    ] = False,
+    connect: Connect = DEFAULT,
+) -> None:
+    """Show the policy in force: version, purposes, what is refused, how long data is kept."""
+    policy = _call(connect, "GetPolicy", access_pb2.GetPolicyRequest()).policy
+    if document:
+        print(policy.document)
+        return
+    console = Console(highlight=False)
+    console.print(
+        f"[bold]{policy.agency_id}[/], version {policy.version}, packs {', '.join(policy.packs)}, in force since {policy.effective_at.ToDatetime(UTC):%Y-%m-%d}"
+    )
+    purposes = Table("purpose", "in words", "needs a case", title="Purposes", title_justify="left")
+    for offence in policy.offences:
+        purposes.add_row(offence.code, offence.title, "yes" if offence.needs_case else "no")
+    refused = Table("clause", "in words", title="Refused, whoever asks", title_justify="left")
+    for clause in policy.prohibited:
+        refused.add_row(clause.id, clause.text)
+    kept = Table("kind", "kept", "basis", title="Retention", title_justify="left")
+    for rule in policy.retention:
+        kept.add_row(rule.kind, f"{rule.keep_s / 86_400:g} days", rule.basis)
+    for table in (purposes, refused, kept):
+        console.print(table)
+
+
+def _call(connect: Path, method: str, request: Any, member: str = "") -> Any:
+    connection = Connection.load(connect)
+
+    async def ask() -> Any:
+        async with connection.channel("access", "portal") as channel:
+            metadata = bearer(connection.token(member)) if member else ()
+            return await getattr(access_pb2_grpc.AccessServiceStub(channel), method)(
+                request, metadata=metadata, timeout=30
+            )
+
+    try:
+        return asyncio.run(ask())
+    except grpc.aio.AioRpcError as error:
+        end_refused(error)

@@ -1,0 +1,107 @@
+"""The methods about policy and cases: proto to model and back."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import Any
+
+from plateward.access.v1 import access_pb2
+from plateward.common.v1 import errors_pb2
+from servicekit.context import current
+from servicekit.errors import PlatewardError
+from services.access.decide import Core
+from services.access.lint import lint
+from services.access.policy import PolicyBundle
+from services.access.policy_data import prohibited
+from services.access.store import Store
+
+
+class PolicyMethods:
+    """Policy: what it says, what it would decide, whether it contradicts itself. Cases that purposes may name."""
+
+    _core: Core
+    _store: Store
+
+    async def ExplainDecision(
+        self, request: access_pb2.ExplainDecisionRequest, context: Any
+    ) -> access_pb2.ExplainDecisionResponse:
+        subject = current().subject
+        asked = access_pb2.DecideRequest(
+            subject=subject,
+            action=request.action,
+            owner_agency_ids=request.owner_agency_ids or [subject.agency_id],
+        )
+        if request.HasField("purpose"):
+            asked.purpose.CopyFrom(request.purpose)
+        return access_pb2.ExplainDecisionResponse(decision=await self._core.decide(asked))
+
+    async def GetPolicy(
+        self, request: access_pb2.GetPolicyRequest, context: Any
+    ) -> access_pb2.GetPolicyResponse:
+        bundle = self._core.bundle
+        if request.agency_id not in ("", bundle.document["agency"]):
+            raise PlatewardError(
+                errors_pb2.ERROR_REASON_NOT_FOUND, "this installation has no policy of that agency"
+            )
+        return access_pb2.GetPolicyResponse(policy=as_proto(bundle))
+
+    async def LintPolicy(
+        self, request: access_pb2.LintPolicyRequest, context: Any
+    ) -> access_pb2.LintPolicyResponse:
+        answer = access_pb2.LintPolicyResponse()
+        for finding in lint(request.document):
+            answer.findings.add(
+                clauses=finding.clauses, message=finding.message, rule=finding.rule, refused=finding.refused
+            )
+        return answer
+
+    async def PutCase(self, request: access_pb2.PutCaseRequest, context: Any) -> access_pb2.PutCaseResponse:
+        if request.offence not in self._core.bundle.document["purposes"]["offences"]:
+            raise PlatewardError(
+                errors_pb2.ERROR_REASON_INVALID_ARGUMENT,
+                "the case's offence is not in the published catalogue: plateward policy show lists it",
+                violations=[("offence", "not in the catalogue")],
+            )
+        closed = request.closed_at.ToDatetime(UTC) if request.HasField("closed_at") else None
+        opened = request.opened_at.ToDatetime(UTC)
+        if closed is not None and closed < opened:
+            raise PlatewardError(
+                errors_pb2.ERROR_REASON_INVALID_ARGUMENT,
+                "a case is not closed before it is opened: mend the times",
+                violations=[("closed_at", "is before opened_at")],
+            )
+        own = current().subject.agency_id
+        before = await self._store.case(own, request.case_number)
+        await self._store.put_case({
+            "agency_id": own, "case_number": request.case_number, "offence": request.offence, "unit": request.unit,
+            "opened_at": opened, "closed_at": closed,
+        })  # fmt: skip
+        state = "closed" if closed else "open"
+        current().changed(
+            "case",
+            request.case_number,
+            f"{request.offence}, {state}",
+            before=repr(sorted(before.items())).encode() if before else b"",
+            after=request.SerializeToString(deterministic=True),
+        )
+        return access_pb2.PutCaseResponse()
+
+
+def as_proto(bundle: PolicyBundle) -> access_pb2.Policy:
+    """Return a version as the API shows it: with what packs add to it, and the retention that is really in force."""
+    document = bundle.document
+    policy = access_pb2.Policy(
+        agency_id=document["agency"], version=bundle.version, document=bundle.text, packs=document["packs"]
+    )
+    policy.effective_at.FromDatetime(_midnight(document["effective"]))
+    for code, offence in document["purposes"]["offences"].items():
+        policy.offences.add(code=code, title=offence["title"], needs_case=offence["needs_case"])
+    for entry in prohibited(document, bundle.packs).values():
+        policy.prohibited.add(id=entry["rule"], text=entry["text"])
+    for kept in bundle.kept.values():
+        policy.retention.add(kind=kept.kind, keep_s=kept.seconds, basis=kept.basis)
+    return policy
+
+
+def _midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
