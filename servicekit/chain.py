@@ -9,7 +9,7 @@ would be on record.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +26,7 @@ from servicekit.interceptors.audit import Recorder
 from servicekit.interceptors.call import Call
 from servicekit.methods import Method
 from servicekit.ports import Decider
+from servicekit.revocations import RevocationWatch, bounds_changed, same_bounds, while_allowed
 from servicekit.telemetry import Metrics
 from servicekit.tokens import TokenVerifier
 
@@ -43,6 +44,7 @@ class Chain:
     decider: Decider
     max_concurrent: int
     default_deadline_ms: int
+    watch: RevocationWatch | None = None
     _running: int = 0
 
     async def unary(self, method: Method, implementation: Implementation | None, raw: Any, rpc: Any) -> bytes:
@@ -62,6 +64,7 @@ class Chain:
     ) -> AsyncIterator[bytes]:
         """Handle a call with many answers."""
         call = self._call(method, rpc)
+        call.heard = self.watch.heard if self.watch is not None else 0
         failure: PlatewardError | None = None
         self._enter()
         try:
@@ -69,8 +72,11 @@ class Chain:
                 try:
                     self._check_room()
                     request = await self._admit(call, raw)
-                    async with aclosing(_built(call, implementation)(request, rpc)) as answers:
-                        async for answer in answers:
+                    async with (
+                        aclosing(_built(call, implementation)(request, rpc)) as answers,
+                        aclosing(self._while_allowed(call, answers)) as allowed,
+                    ):
+                        async for answer in allowed:
                             yield answer.SerializeToString()
                     if method.always_recorded:
                         await self.recorder.outcome(call)
@@ -88,6 +94,28 @@ class Chain:
             await errors.abort(call, error)
         finally:
             self._leave()
+
+    async def _while_allowed(
+        self, call: Call, answers: AsyncIterator[Message]
+    ) -> AsyncGenerator[Message, None]:
+        """Yield the answers of a stream; one that policy decided on goes on only while policy would still allow it."""
+        if self.watch is None or not call.method.rule.decided:
+            async for answer in answers:
+                yield answer
+            return
+
+        async def decide_again() -> None:
+            before = call.context.decision
+            assert call.request is not None
+            await access.decide(call, call.request, self.decider, again=True)
+            if call.context.decision is None or not same_bounds(before, call.context.decision):
+                raise bounds_changed()
+
+        with self.watch.doubt(call.context.subject, call.heard) as doubt:
+            until = call.context.valid_until
+            async with aclosing(while_allowed(answers, doubt, decide_again, until, self.clock)) as allowed:
+                async for answer in allowed:
+                    yield answer
 
     async def _guarded(self, call: Call, work: Awaitable[Message]) -> Message:
         self._enter()

@@ -24,6 +24,7 @@ class CallContext:
     received_at: datetime
     decision: decision_pb2.Decision | None = None
     owner_agency_id: str = ""
+    valid_until: datetime | None = None
     change: event_pb2.Change | None = None
     _returned: set[str] = field(default_factory=set)
 

@@ -36,6 +36,7 @@ from servicekit.interceptors.audit import Recorder  # noqa: E402
 from servicekit.kit import Kit  # noqa: E402
 from servicekit.methods import Method, methods_of  # noqa: E402
 from servicekit.ports import AuditSink, Decider  # noqa: E402
+from servicekit.revocations import RevocationWatch  # noqa: E402
 from servicekit.settings import ServiceSettings, SettingsError  # noqa: E402
 from servicekit.telemetry import Metrics, configure_logging  # noqa: E402
 from servicekit.tls import ReloadingCertificates  # noqa: E402
@@ -157,6 +158,7 @@ async def _listening(
         clock=kit.clock, metrics=kit.metrics, recorder=recorder, decider=wired.decider,
         verifier=TokenVerifier(settings.token_issuer, settings.token_audience, settings.token_jwks, kit.clock),
         max_concurrent=settings.max_concurrent, default_deadline_ms=settings.default_deadline_ms,
+        watch=_watch_revocations(service, settings, kit),
     )  # fmt: skip
     server = grpc.aio.server(
         options=[
@@ -190,6 +192,15 @@ async def _listening(
         yield health
     finally:
         await server.stop(settings.drain_seconds)
+
+
+def _watch_revocations(service: Service, settings: ServiceSettings, kit: Kit) -> RevocationWatch | None:
+    """Listen for revocations where the service has streams that policy decides on."""
+    if not any(m.rule.decided and m.server_streaming for m in methods_of(service.descriptor)):
+        return None
+    watch = RevocationWatch(kit.channel(settings.access_target))
+    kit.spawn(watch.run(), "revocations")
+    return watch
 
 
 def _watch_handshakes(kit: Kit, recorder: Recorder) -> None:

@@ -42,6 +42,8 @@ class Claims:
     amr: tuple[str, ...]
     token_id: str
     signed_in_at: datetime
+    expires_at: datetime
+    federal_task_force: bool = False
 
 
 class TokenVerifier:
@@ -112,6 +114,8 @@ class TokenVerifier:
             amr=tuple(amr),
             token_id=str(claims["jti"]),
             signed_in_at=datetime.fromtimestamp(int(claims.get("auth_time", claims["iat"])), UTC),
+            expires_at=datetime.fromtimestamp(int(claims["exp"]) + LEEWAY_S, UTC),
+            federal_task_force=claims.get("federal_task_force", False) is not False,
         )
 
     def _current_keys(self) -> KeySet:

@@ -49,13 +49,15 @@ def _add_scenes(asked: access_pb2.DecideRequest, request: Message) -> None:
         asked.window.end.CopyFrom(max((w.end for w in windows), key=lambda t: (t.seconds, t.nanos)))
 
 
-async def decide(call: Call, request: Message, decider: Decider) -> None:
-    """Ask, and keep the decision in the call.
+async def decide(call: Call, request: Message, decider: Decider, *, again: bool = False) -> None:
+    """Ask, and keep the decision in the call; ``again`` asks about one that goes on, whose approval it has used.
 
     Raises:
         PlatewardError: DENIED_BY_POLICY with the rule, or DECISION_UNAVAILABLE.
     """
-    decision = await decider.decide(decide_request(call, request))
+    asked = decide_request(call, request)
+    asked.next_page = asked.next_page or again
+    decision = await decider.decide(asked)
     call.context.decision = decision
     if decision.effect != decision_pb2.EFFECT_ALLOW:
         raise PlatewardError(

@@ -22,6 +22,7 @@ class Call:
     begun: float = field(default_factory=monotonic)
     request: Message | None = None
     attempted: bool = False
+    heard: int = 0
 
     @property
     def took_ms(self) -> int:

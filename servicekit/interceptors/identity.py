@@ -46,6 +46,7 @@ def identify(call: Call, verifier: TokenVerifier) -> None:
         return
     claims = verifier.verify(token, caller.agency_id)
     call.context.subject.MergeFrom(_member(claims))
+    call.context.valid_until = claims.expires_at
 
 
 def _bearer(call: Call) -> str | None:
@@ -65,5 +66,5 @@ def _member(claims: Claims) -> types_pb2.Subject:
     signed_in.FromDatetime(claims.signed_in_at)
     return types_pb2.Subject(
         member_id=claims.member_id[:128], member_name=claims.name[:128], amr=[m[:32] for m in claims.amr[:8]],
-        token_id=claims.token_id[:128], signed_in_at=signed_in,
+        token_id=claims.token_id[:128], signed_in_at=signed_in, federal_task_force=claims.federal_task_force,
     )  # fmt: skip

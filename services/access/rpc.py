@@ -15,7 +15,9 @@ from services.access.rpc_approvals import ApprovalMethods
 from services.access.rpc_members import MemberMethods
 from services.access.rpc_policy import PolicyMethods
 from services.access.rpc_sharing import SharingMethods
+from services.access.rpc_watch import WatchMethods
 from services.access.store import Store
+from services.access.watch import Revocations
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +29,10 @@ class Parts:
     releases: Releases
     approvals: Approvals
     store: Store
+    revocations: Revocations
 
 
-class AccessServicer(PolicyMethods, MemberMethods, SharingMethods, ApprovalMethods):
+class AccessServicer(PolicyMethods, MemberMethods, SharingMethods, ApprovalMethods, WatchMethods):
     """Decisions, policy, members, agreements, releases, approvals."""
 
     def __init__(self, core: Core, parts: Parts) -> None:
@@ -37,6 +40,7 @@ class AccessServicer(PolicyMethods, MemberMethods, SharingMethods, ApprovalMetho
         self._members, self._agreements = parts.members, parts.agreements
         self._releases, self._approvals = parts.releases, parts.approvals
         self._store = parts.store
+        self._revocations = parts.revocations
 
     async def Decide(self, request: access_pb2.DecideRequest, context: Any) -> access_pb2.DecideResponse:
         return access_pb2.DecideResponse(decision=await self._core.decide(request))

@@ -27,6 +27,7 @@ from services.access.seed import seed
 from services.access.settings import AccessSettings
 from services.access.store import Store
 from services.access.upkeep import keep_up
+from services.access.watch import Revocations
 
 _LOG = structlog.get_logger(__name__)
 _DEFAULT_SAMPLE = "elk-grove-pd"
@@ -75,7 +76,9 @@ async def wire(settings: AccessSettings, kit: Kit) -> AsyncIterator[Wired]:
             releases=Releases(pool, core, kit.clock),
             approvals=approvals,
             store=store,
+            revocations=Revocations(settings.database_url.get_secret_value(), kit.clock, kit.draining),
         )
+        kit.spawn(parts.revocations.run(), "revocations")
         yield Wired(servicer=AccessServicer(core, parts), audit=audit, decider=core, on_ready=on_ready)
     finally:
         await engine.close()
