@@ -16,7 +16,7 @@ Rules
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from tlog.checkpoint import Checkpoint, CheckpointError, open_checkpoint
@@ -184,6 +184,7 @@ class _Check:
             # Once an entry is bad, the tiles above it differ as a consequence: only the leaves tell where.
             leaves = [finding for finding in self.differing if finding.kind == "entry"]
             self.findings += leaves[:1] or self.differing[:1]
+            self._locate(leaves[:1])
             if whole:
                 self._found(
                     "root",
@@ -196,6 +197,13 @@ class _Check:
             key=lambda finding: (-1 if finding.index is None else finding.index, rank.get(finding.kind, 5))
         )
         return Report(size, self.tree.root, self.tree.size, self.pending, tuple(self.findings[:MAX_FINDINGS]))
+
+    def _locate(self, leaves: list[Finding]) -> None:
+        """Let a fork name the entry itself, where a tile from before tells which of the span it is."""
+        for at, finding in enumerate(self.findings):
+            for leaf in leaves:
+                if finding.kind == "fork" and finding.index is not None and finding.index < (leaf.index or 0):
+                    self.findings[at] = replace(finding, index=leaf.index)
 
     def _bind(self, seen: Checkpoint) -> None:
         if (seen.size, seen.root) == (self.checkpoint.size, self.checkpoint.root):

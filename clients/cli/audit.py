@@ -44,11 +44,12 @@ def export(
     connect: Connect = DEFAULT,
 ) -> None:
     """Copy the whole public log: entries, tiles, signed checkpoint. It reveals no payload."""
-    count = asyncio.run(_export(Connection.load(connect), target, payloads=payloads))
+    count = asyncio.run(export_log(Connection.load(connect), target, payloads=payloads))
     print(f"exported {count} files to {target}")
 
 
-async def _export(connection: Connection, target: Path, *, payloads: bool) -> int:
+async def export_log(connection: Connection, target: Path, *, payloads: bool) -> int:
+    """Write every file of the log below a folder; return how many there are."""
     _clear(target)
     files: set[str] = set()
     request = audit_pb2.ExportLogRequest(with_payloads=payloads)

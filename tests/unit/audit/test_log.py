@@ -5,39 +5,24 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
 
 from clients.cli.audit_verdict import Verdict
 from clients.cli.audit_verify import Trust, verify_export
-from plateward.audit.v1 import event_pb2
-from plateward.common.v1 import action_pb2, errors_pb2, receipt_pb2, types_pb2
+from plateward.common.v1 import errors_pb2, receipt_pb2
 from servicekit.errors import PlatewardError
-from servicekit.ids import new_id
 from services.audit.export import export
 from services.audit.model import SealedEntryError, Sealer
 from services.audit.sequencer import LogStateError, Sequencer
 from services.audit.settings import AuditSettings
 from services.audit.store import Store
 from tests.common.audit_log import opened
+from tests.common.events import event
 from tlog.receipt import Receipt
 
 Log = tuple[Sequencer, Store, Sealer]
-
-
-def event(**changes: Any) -> event_pb2.AuditEvent:
-    made = event_pb2.AuditEvent(
-        event_id=new_id(), phase=event_pb2.PHASE_ATTEMPT, service="reads", action=action_pb2.ACTION_SEARCH,
-        subject=types_pb2.Subject(agency_id="elk-grove-pd", member_id="m-1042", member_name="Dana Reyes"),
-        query=[event_pb2.QueryElement(name="plate", value="8ABC123")],
-        purpose=types_pb2.Purpose(offence="vehicle-theft", case_number="26-004312", reason="silver Accord taken from Laguna Blvd"),
-    )  # fmt: skip
-    made.occurred_at.FromDatetime(datetime.now(UTC))
-    for name, value in changes.items():
-        setattr(made, name, value)
-    return made
 
 
 async def fill(log: Log, count: int) -> list[receipt_pb2.Receipt]:

@@ -23,7 +23,8 @@ from services.audit.public import PublicLog, serving
 from services.audit.publishing import CosignatureError, Publisher, WitnessSettingError, witnesses_of
 from services.audit.settings import AuditSettings
 from tests.common.audit_log import opened
-from tests.unit.audit.test_log import event, fill, superuser
+from tests.common.events import event
+from tests.unit.audit.test_log import fill, superuser
 from tlog.checkpoint import open_checkpoint
 from tlog.note import KeyType, SignerKey, cosign_note
 
