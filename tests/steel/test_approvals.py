@@ -1,0 +1,98 @@
+"""A wide search and its second person, over running services: one query, once, by whom it was granted to."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from clients.connection import Connection
+from plateward.access.v1 import access_pb2
+from plateward.audit.v1 import event_pb2
+from plateward.common.v1 import action_pb2, decision_pb2, types_pb2
+from plateward.reads.v1 import reads_pb2, reads_pb2_grpc
+from servicekit.channels import bearer
+from servicekit.scopes import request_digest
+from tests.steel.test_fail_closed import events
+from tests.steel.test_sharing import ask, refusal
+
+OFFICER, SUPERVISOR = "m-1042", "m-1077"
+
+
+def wide(days: int = 45) -> reads_pb2.SearchReadsRequest:
+    request = reads_pb2.SearchReadsRequest(plate="7KXR482")
+    request.purpose.CopyFrom(
+        types_pb2.Purpose(
+            offence="vehicle-theft", case_number="26-004312", reason="silver Accord taken from Laguna Blvd at 03:10"
+        )
+    )  # fmt: skip
+    request.window.end.FromDatetime(datetime.now(UTC))
+    request.window.start.FromDatetime(datetime.now(UTC) - timedelta(days=days))
+    return request
+
+
+async def search(
+    connection: Connection, request: reads_pb2.SearchReadsRequest, member: str = OFFICER
+) -> reads_pb2.SearchReadsResponse:
+    async with connection.channel("reads", "portal") as channel:
+        return await reads_pb2_grpc.ReadsServiceStub(channel).SearchReads(
+            request, metadata=bearer(connection.token(member)), timeout=15
+        )
+
+
+def asking(request: reads_pb2.SearchReadsRequest) -> access_pb2.RequestApprovalRequest:
+    return access_pb2.RequestApprovalRequest(
+        purpose=request.purpose, action=action_pb2.ACTION_SEARCH, request_digest=request_digest(request),
+        request_type=request.DESCRIPTOR.full_name, request=request.SerializeToString(),
+    )  # fmt: skip
+
+
+@pytest.mark.req("R-ACC-1")
+@pytest.mark.req("R-ACC-9")
+async def test_a_wide_search_needs_its_second_person(connection: Connection) -> None:
+    request = wide()
+    assert (await refusal(search(connection, request))).metadata["rule"] == "agency.second-person"
+
+    asked = await ask(connection, "RequestApproval", asking(request), OFFICER)
+    request.approval_id = asked.approval_id
+    assert (await refusal(search(connection, request))).metadata["rule"] == "agency.second-person"
+
+    grant = access_pb2.GrantApprovalRequest(approval_id=asked.approval_id)
+    assert (await refusal(ask(connection, "GrantApproval", grant, OFFICER))).metadata[
+        "rule"
+    ] == "platform.role"
+    shown = await ask(connection, "ListApprovals", access_pb2.ListApprovalsRequest(), SUPERVISOR)
+    mine = next(a for a in shown.approvals if a.approval_id == asked.approval_id)
+    assert '"plate": "7KXR482"' in mine.request_json
+    granted = await ask(connection, "GrantApproval", grant, SUPERVISOR)
+    assert granted.receipt.leaf_hash
+
+    other = wide()
+    other.window.CopyFrom(request.window)
+    other.plate, other.approval_id = "8*A1", asked.approval_id
+    assert (await refusal(search(connection, other))).metadata["rule"] == "agency.second-person"
+    assert (await refusal(search(connection, request, SUPERVISOR))).metadata["rule"] == "agency.second-person"
+
+    answer = await search(connection, request)
+    assert answer.decision.effect == decision_pb2.EFFECT_ALLOW
+    assert "agency.second-person" in answer.decision.grounds
+    assert (await refusal(search(connection, request))).metadata["rule"] == "agency.second-person", (
+        "it holds once"
+    )
+
+    changes = await events(
+        connection, action=action_pb2.ACTION_GRANT_APPROVAL, page=types_pb2.PageRequest(size=10)
+    )
+    told = next(
+        c for c in changes if c.change.target == asked.approval_id and c.phase == event_pb2.PHASE_CHANGE
+    )
+    assert told.subject.member_id == SUPERVISOR
+    assert request_digest(request).hex() in told.change.summary
+
+
+@pytest.mark.req("R-ACC-1")
+async def test_asking_is_judged_like_the_search_itself(connection: Connection) -> None:
+    request = wide()
+    request.purpose.reason = "ICE asked for it, silver Accord from Laguna Blvd"
+    fault = await refusal(ask(connection, "RequestApproval", asking(request), OFFICER))
+    assert fault.metadata["rule"] == "ca.immigration-enforcement"
