@@ -73,6 +73,8 @@ class Recorder:
                 took_ms=call.took_ms,
             )
         )
+        # Each owner whose data was open to the call has it in its own record (Civil Code 1798.90.52: "provides access").
+        await asyncio.gather(*(self._sink.append(self._copy(event, owner)) for owner in _others(call, event)))
         return await self._sink.append(event)
 
     async def refusal(self, call: Call, error: PlatewardError) -> None:
@@ -120,6 +122,12 @@ class Recorder:
             self._wake.set()
             _LOG.warning("refusal_waits", error=errors_pb2.ErrorReason.Name(error.reason))
 
+    def _copy(self, event: event_pb2.AuditEvent, owner: str) -> event_pb2.AuditEvent:
+        copy = event_pb2.AuditEvent()
+        copy.CopyFrom(event)
+        copy.event_id, copy.owner_agency_id = new_id(self._clock), owner
+        return copy
+
     def _event(self, call: Call, phase: event_pb2.Phase.ValueType) -> event_pb2.AuditEvent:
         context, request = call.context, call.request
         event = event_pb2.AuditEvent(
@@ -135,6 +143,13 @@ class Recorder:
         if context.decision is not None:
             event.decision.CopyFrom(context.decision)
         return event
+
+
+def _others(call: Call, event: event_pb2.AuditEvent) -> list[str]:
+    """Return the owners whose data a call could see beyond the one that its event names; the caller's own agency sees it anyhow."""
+    decision = call.context.decision
+    owners = decision.obligations.agency_ids if decision is not None else ()
+    return [o for o in owners if o not in (event.owner_agency_id, call.context.subject.agency_id)]
 
 
 def _owner(request: Message | None) -> str:
