@@ -140,7 +140,7 @@ class Chain:
     async def _admit(self, call: Call, raw: Any) -> Any:
         """Take a call through identity, attempt, access and validation; return what the handler gets."""
         method = call.method
-        identity.identify(call, self.verifier)
+        await identity.identify(call, self.verifier)
         if method.client_streaming:
             if method.always_recorded:
                 await self.recorder.attempt(call)

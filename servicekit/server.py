@@ -33,6 +33,7 @@ from grpc_reflection.v1alpha import reflection  # noqa: E402
 
 from servicekit.chain import Chain  # noqa: E402
 from servicekit.interceptors.audit import Recorder  # noqa: E402
+from servicekit.issuer_keys import DiscoveredKeys, FileKeys, KeySource  # noqa: E402
 from servicekit.kit import Kit  # noqa: E402
 from servicekit.methods import Method, methods_of  # noqa: E402
 from servicekit.ports import AuditSink, Decider  # noqa: E402
@@ -156,7 +157,7 @@ async def _listening(
     recorder = Recorder(service.name, wired.audit, kit.clock, kit.metrics)
     chain = Chain(
         clock=kit.clock, metrics=kit.metrics, recorder=recorder, decider=wired.decider,
-        verifier=TokenVerifier(settings.token_issuer, settings.token_audience, settings.token_jwks, kit.clock),
+        verifier=_verifier(settings, kit),
         max_concurrent=settings.max_concurrent, default_deadline_ms=settings.default_deadline_ms,
         watch=_watch_revocations(service, settings, kit),
     )  # fmt: skip
@@ -192,6 +193,16 @@ async def _listening(
         yield health
     finally:
         await server.stop(settings.drain_seconds)
+
+
+def _verifier(settings: ServiceSettings, kit: Kit) -> TokenVerifier:
+    file = settings.token_jwks
+    keys: KeySource = FileKeys(file) if file else DiscoveredKeys(settings.token_issuer, settings.token_ca)
+    acr = [value.strip() for value in settings.token_mfa_acr.split(",") if value.strip()]
+    return TokenVerifier(
+        settings.token_issuer, settings.token_audience, keys, kit.clock,
+        agency_claim=settings.token_agency_claim, mfa_acr=acr, max_age_s=settings.token_max_age_s,
+    )  # fmt: skip
 
 
 def _watch_revocations(service: Service, settings: ServiceSettings, kit: Kit) -> RevocationWatch | None:

@@ -49,8 +49,24 @@ class ServiceSettings(BaseSettings):
         "https://issuer.plateward.local", description="Issuer that member tokens must name."
     )
     token_audience: str = Field("plateward", description="Audience that member tokens must name.")
-    token_jwks: Path = Field(
-        description="File with the issuer's public keys (JWKS); read again when it changes."
+    token_jwks: Path | None = Field(
+        None,
+        description="File with the issuer's public keys (JWKS), read again when it changes; without one they are asked of "
+        "the issuer (OpenID Connect discovery, HTTPS).",
+    )
+    token_ca: Path | None = Field(
+        None,
+        description="Authorities that the issuer's HTTPS certificate is checked against (PEM); without one the system's.",
+    )
+    token_agency_claim: str = Field(
+        "agency", min_length=1, description="Claim of the token that holds the member's agency ID."
+    )
+    token_mfa_acr: str = Field(
+        "",
+        description="Values of the token's acr claim that stand for a second factor, separated by commas; amr counts anyhow.",
+    )
+    token_max_age_s: int = Field(
+        3600, ge=60, le=86_400, description="How long a token counts from its issue, in seconds."
     )
     access_target: str = Field("", description="Address of the access service.")
     audit_target: str = Field("", description="Address of the audit service.")

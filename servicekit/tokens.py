@@ -5,25 +5,28 @@ Rules
 1. Only asymmetric algorithms of ``ALGORITHMS``; ``none`` and HMAC are never accepted.
 2. Issuer, audience, subject, agency, expiry, issue time and methods (``amr``, RFC 8176) must be there.
 3. The token's agency must be the certificate's agency.
-4. A second factor must show in ``amr``.
+4. A second factor must show in ``amr``, or the token's ``acr`` must be one that the settings say stands for one.
+5. A token counts for ``max_age_s`` from its issue, however long its issuer lets it live.
+6. Whose token it is not is seen before any key is asked for.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
+from math import isfinite
+from typing import Any, TypeGuard
 
-from joserfc import jwt
+from joserfc import jws, jwt
 from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
 
 from plateward.common.v1 import errors_pb2
 from servicekit.clock import Clock
 from servicekit.errors import PlatewardError
+from servicekit.issuer_keys import KeySource
 
 ALGORITHMS = ("ES256", "EdDSA", "Ed25519", "RS256", "PS256")
 SECOND_FACTORS = frozenset({"otp", "mfa", "hwk", "swk", "fido", "totp", "pop", "sc"})
@@ -47,25 +50,29 @@ class Claims:
 
 
 class TokenVerifier:
-    """Checks tokens of one issuer; reads its JWKS file again when it has changed."""
+    """Checks tokens of one issuer."""
 
-    def __init__(self, issuer: str, audience: str, jwks: Path, clock: Clock | None = None) -> None:
+    def __init__(
+        self, issuer: str, audience: str, keys: KeySource, clock: Clock | None = None, *,
+        agency_claim: str = "agency", mfa_acr: Collection[str] = (), max_age_s: int = 3600,
+    ) -> None:  # fmt: skip
         self._issuer = issuer
         self._audience = audience
-        self._jwks = jwks
+        self._keys = keys
         self._clock = clock or Clock()
-        self._stamp: tuple[int, int] | None = None
-        self._keys: KeySet | None = None
+        self._agency_claim = agency_claim
+        self._mfa_acr = frozenset(mfa_acr)
+        self._max_age_s = max_age_s
 
-    def verify(self, token: str, agency_id: str) -> Claims:
+    async def verify(self, token: str, agency_id: str) -> Claims:
         """Return the claims of a token for a connection of an agency.
 
         Raises:
-            PlatewardError: TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_WRONG_AGENCY or MFA_REQUIRED.
+            PlatewardError: TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_WRONG_AGENCY, MFA_REQUIRED or ISSUER_UNAVAILABLE.
         """
-        claims = self._signed(token)
+        claims = await self._signed(token)
         self._check_times(claims)
-        result = self._checked(claims)
+        result = self._checked(claims, token)
         if result.agency_id != agency_id:
             raise PlatewardError(
                 errors_pb2.ERROR_REASON_TOKEN_WRONG_AGENCY,
@@ -79,52 +86,68 @@ class TokenVerifier:
             )
         return result
 
-    def _signed(self, token: str) -> dict[str, Any]:
+    async def _signed(self, token: str) -> dict[str, Any]:
         if len(token) > _MOST_BYTES:
             raise _invalid("it is too long")
         try:
-            return dict(jwt.decode(token, self._current_keys(), algorithms=list(ALGORITHMS)).claims)
+            unproved = jws.extract_compact(token.encode())
+            header, said = unproved.headers(), json.loads(unproved.payload)
+        except (JoseError, ValueError, TypeError, KeyError) as error:
+            raise _invalid("its signature, algorithm or form is wrong") from error
+        if not isinstance(said, dict) or said.get("iss") != self._issuer:
+            raise _invalid("it was issued by, or for, someone else")
+        key_id = header.get("kid")
+        if header.get("alg") not in ALGORITHMS or not isinstance(key_id, str) or not key_id:
+            raise _invalid("its signature, algorithm or form is wrong, or it names no key")
+        keys = await self._keys.keys(key_id)
+        try:
+            return dict(jwt.decode(token, keys, algorithms=list(ALGORITHMS)).claims)
         except (JoseError, ValueError, TypeError, KeyError) as error:
             raise _invalid("its signature, algorithm or form is wrong") from error
 
     def _check_times(self, claims: dict[str, Any]) -> None:
         now = self._clock.now().timestamp()
-        expiry, start = claims.get("exp"), claims.get("nbf", claims.get("iat"))
-        if not isinstance(expiry, int | float) or not isinstance(start, int | float):
+        expiry, issued = claims.get("exp"), claims.get("iat")
+        start = claims.get("nbf", issued)
+        if not (_is_time(expiry) and _is_time(issued) and _is_time(start)):
             raise _invalid("it has no expiry or issue time")
-        if now > expiry + LEEWAY_S or now < start - LEEWAY_S:
+        if now > min(expiry, issued + self._max_age_s) + LEEWAY_S or now < max(start, issued) - LEEWAY_S:
             raise PlatewardError(
                 errors_pb2.ERROR_REASON_TOKEN_EXPIRED,
                 "the token has expired or is not valid yet: sign in again",
             )
 
-    def _checked(self, claims: dict[str, Any]) -> Claims:
+    def _checked(self, claims: dict[str, Any], token: str) -> Claims:
         audience = claims.get("aud")
         audiences = audience if isinstance(audience, list) else [audience]
         if claims.get("iss") != self._issuer or self._audience not in audiences:
             raise _invalid("it was issued by, or for, someone else")
         amr = claims.get("amr", [])
-        texts = [claims.get(key) for key in ("sub", "agency", "jti")]
+        texts = [claims.get(key) for key in ("sub", self._agency_claim)]
         if not all(isinstance(text, str) and text for text in texts) or not _strings(amr):
-            raise _invalid("a claim is missing: sub, agency, jti and amr are needed")
+            raise _invalid(f"a claim is missing: sub and {self._agency_claim} are needed, and amr is a list")
+        methods = (*amr, "mfa") if claims.get("acr") in self._mfa_acr else tuple(amr)
+        # Not every issuer numbers its tokens; the record needs to tell one from another.
+        token_id = str(claims.get("jti") or hashlib.sha256(token.encode()).hexdigest()[:32])
+        signed_in = claims.get("auth_time")
+        if not _is_time(signed_in) or not 0 < signed_in <= claims["iat"] + LEEWAY_S:
+            signed_in = claims["iat"]
         return Claims(
             member_id=str(claims["sub"]),
             name=str(claims.get("name", "")),
-            agency_id=str(claims["agency"]),
-            amr=tuple(amr),
-            token_id=str(claims["jti"]),
-            signed_in_at=datetime.fromtimestamp(int(claims.get("auth_time", claims["iat"])), UTC),
-            expires_at=datetime.fromtimestamp(int(claims["exp"]) + LEEWAY_S, UTC),
+            agency_id=str(claims[self._agency_claim]),
+            amr=methods,
+            token_id=token_id,
+            signed_in_at=datetime.fromtimestamp(int(signed_in), UTC),
+            expires_at=datetime.fromtimestamp(
+                min(int(claims["exp"]), int(claims["iat"]) + self._max_age_s) + LEEWAY_S, UTC
+            ),
             federal_task_force=claims.get("federal_task_force", False) is not False,
         )
 
-    def _current_keys(self) -> KeySet:
-        stat = self._jwks.stat()
-        stamp = (stat.st_mtime_ns, stat.st_size)
-        if self._keys is None or stamp != self._stamp:
-            self._keys = KeySet.import_key_set(json.loads(self._jwks.read_text(encoding="utf-8")))
-            self._stamp = stamp
-        return self._keys
+
+def _is_time(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
 
 
 def _strings(value: object) -> bool:

@@ -13,7 +13,7 @@ from servicekit.tokens import Claims, TokenVerifier
 UNKNOWN = Caller(agency_id="", kind=action_pb2.CALLER_KIND_UNSPECIFIED, workload="")
 
 
-def identify(call: Call, verifier: TokenVerifier) -> None:
+async def identify(call: Call, verifier: TokenVerifier) -> None:
     """Fill in caller and subject; refuse what may not call.
 
     A member's token is checked on every method that takes members, so that a bad token is never ignored.
@@ -44,7 +44,7 @@ def identify(call: Call, verifier: TokenVerifier) -> None:
                 "a member must be signed in: send the token as `authorization: Bearer …`",
             )
         return
-    claims = verifier.verify(token, caller.agency_id)
+    claims = await verifier.verify(token, caller.agency_id)
     call.context.subject.MergeFrom(_member(claims))
     call.context.valid_until = claims.expires_at
 

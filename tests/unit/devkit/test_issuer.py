@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from clients.devkit.issuer import AUDIENCE, ISSUER, MEMBERS, DevelopmentIssuer
 from plateward.common.v1 import errors_pb2
 from servicekit.clock import Clock
 from servicekit.errors import PlatewardError
+from servicekit.issuer_keys import FileKeys
 from servicekit.tokens import TokenVerifier
 
 
@@ -21,12 +23,12 @@ def issuer(tmp_path: Path) -> DevelopmentIssuer:
 
 
 def verifier(issuer: DevelopmentIssuer) -> TokenVerifier:
-    return TokenVerifier(ISSUER, AUDIENCE, issuer.jwks, Clock())
+    return TokenVerifier(ISSUER, AUDIENCE, FileKeys(issuer.jwks), Clock())
 
 
 def refused(issuer: DevelopmentIssuer, token: str, agency: str = "elk-grove-pd") -> int:
     with pytest.raises(PlatewardError) as error:
-        verifier(issuer).verify(token, agency)
+        asyncio.run(verifier(issuer).verify(token, agency))
     return error.value.reason
 
 
@@ -34,7 +36,7 @@ def refused(issuer: DevelopmentIssuer, token: str, agency: str = "elk-grove-pd")
 @pytest.mark.parametrize("member", MEMBERS)
 def test_members_are_who_they_are(issuer: DevelopmentIssuer, member: str) -> None:
     name, agency = MEMBERS[member]
-    claims = verifier(issuer).verify(issuer.mint(member), agency)
+    claims = asyncio.run(verifier(issuer).verify(issuer.mint(member), agency))
     assert (claims.member_id, claims.name) == (member, name)
 
 
@@ -51,6 +53,6 @@ def test_bad_tokens_are_bad_in_the_way_asked_for(issuer: DevelopmentIssuer) -> N
 def test_the_key_is_kept_and_private(issuer: DevelopmentIssuer, tmp_path: Path) -> None:
     token = issuer.mint("m-1042")
     DevelopmentIssuer(tmp_path).ensure()
-    assert verifier(issuer).verify(token, "elk-grove-pd").member_id == "m-1042"
+    assert asyncio.run(verifier(issuer).verify(token, "elk-grove-pd")).member_id == "m-1042"
     assert (tmp_path / "issuer.key.json").stat().st_mode & 0o077 == 0
     assert '"d"' not in issuer.jwks.read_text()

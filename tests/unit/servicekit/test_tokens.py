@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import time
@@ -15,6 +16,7 @@ from joserfc.jwk import ECKey, OctKey
 
 from plateward.common.v1 import errors_pb2 as e
 from servicekit.errors import PlatewardError
+from servicekit.issuer_keys import FileKeys
 from servicekit.tokens import TokenVerifier
 
 ISSUER, AUDIENCE, AGENCY = "https://issuer.test", "plateward", "elk-grove-pd"
@@ -29,7 +31,7 @@ def key() -> ECKey:
 def verifier(key: ECKey, tmp_path: Path) -> TokenVerifier:
     jwks = tmp_path / "jwks.json"
     jwks.write_text(json.dumps({"keys": [key.as_dict(private=False)]}))
-    return TokenVerifier(ISSUER, AUDIENCE, jwks)
+    return TokenVerifier(ISSUER, AUDIENCE, FileKeys(jwks))
 
 
 def token(key: Any, alg: str = "ES256", **changes: Any) -> str:
@@ -43,12 +45,12 @@ def token(key: Any, alg: str = "ES256", **changes: Any) -> str:
 
 def reason(verifier: TokenVerifier, text: str, agency: str = AGENCY) -> int:
     with pytest.raises(PlatewardError) as caught:
-        verifier.verify(text, agency)
+        asyncio.run(verifier.verify(text, agency))
     return caught.value.reason
 
 
 def test_a_good_token(verifier: TokenVerifier, key: ECKey) -> None:
-    claims = verifier.verify(token(key), AGENCY)
+    claims = asyncio.run(verifier.verify(token(key), AGENCY))
     assert (claims.member_id, claims.agency_id, claims.amr) == ("m-1", AGENCY, ("pwd", "otp"))
 
 
@@ -70,7 +72,9 @@ def test_without_a_second_factor(verifier: TokenVerifier, key: ECKey, amr: list[
         ({"exp": None}, e.ERROR_REASON_TOKEN_INVALID),
         ({"sub": None}, e.ERROR_REASON_TOKEN_INVALID),
         ({"sub": ""}, e.ERROR_REASON_TOKEN_INVALID),
-        ({"jti": None}, e.ERROR_REASON_TOKEN_INVALID),
+        ({"iat": None}, e.ERROR_REASON_TOKEN_INVALID),
+        ({"exp": True}, e.ERROR_REASON_TOKEN_INVALID),
+        ({"iat": int(time.time()) - 7200, "exp": int(time.time()) + 7200}, e.ERROR_REASON_TOKEN_EXPIRED),
         ({"amr": "otp"}, e.ERROR_REASON_TOKEN_INVALID),
         ({"agency": "galt-pd"}, e.ERROR_REASON_TOKEN_WRONG_AGENCY),
     ],
@@ -96,7 +100,7 @@ def test_no_symmetric_algorithm_and_no_signature_at_all(verifier: TokenVerifier,
 
 
 def test_changed_keys_are_read_again(verifier: TokenVerifier, key: ECKey, tmp_path: Path) -> None:
-    verifier.verify(token(key), AGENCY)
+    asyncio.run(verifier.verify(token(key), AGENCY))
     fresh = ECKey.generate_key("P-256", {"kid": "k2", "alg": "ES256"})
     (tmp_path / "jwks.json").write_text(
         json.dumps({"keys": [fresh.as_dict(private=False)], "note": "rotated"})

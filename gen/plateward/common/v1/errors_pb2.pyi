@@ -79,6 +79,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The camera is not registered to the calling agency."""
     ERROR_REASON_WRONG_STATE: _ErrorReason.ValueType  # 40
     """The thing is not in the state that the step needs."""
+    ERROR_REASON_ISSUER_UNAVAILABLE: _ErrorReason.ValueType  # 41
+    """The token issuer's keys cannot be had; no token is believed without them."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed: the `reason` of google.rpc.ErrorInfo (domain "plateward") is one of these names."""
@@ -140,4 +142,6 @@ ERROR_REASON_CAMERA_UNKNOWN: ErrorReason.ValueType  # 27
 """The camera is not registered to the calling agency."""
 ERROR_REASON_WRONG_STATE: ErrorReason.ValueType  # 40
 """The thing is not in the state that the step needs."""
+ERROR_REASON_ISSUER_UNAVAILABLE: ErrorReason.ValueType  # 41
+"""The token issuer's keys cannot be had; no token is believed without them."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
