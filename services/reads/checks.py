@@ -104,7 +104,6 @@ def check(
             else "",
             model_version=read.model_version,
             frames=read.frames,
-            expires_at=seen_at + schedules.read.keep,
         ),
         new.plate_jpeg,
         new.vehicle_jpeg,

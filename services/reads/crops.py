@@ -11,8 +11,9 @@ Rules
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from datetime import UTC, datetime
+import contextlib
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
@@ -23,11 +24,22 @@ from servicekit.crypto import UnsealError, open_sealed, seal
 from servicekit.errors import PlatewardError
 
 _AT_ONCE = 16
+_DELETE_AT_ONCE = 500
 
 
 def crop_key(agency_id: str, seen_at: datetime, read_id: str, kind: str) -> str:
     """Return where a crop is kept. Example: ``elk-grove-pd/2026/11/23/01990e5c-...-plate``."""
     return f"{agency_id}/{seen_at.astimezone(UTC):%Y/%m/%d}/{read_id}-{kind}"
+
+
+def day_prefix(agency_id: str, day: date) -> str:
+    """Return the prefix under which an agency's crops of a UTC day lie. Example: ``elk-grove-pd/2026/11/23/``."""
+    return f"{agency_id}/{day:%Y/%m/%d}/"
+
+
+def held_key(agency_id: str, read_id: str, kind: str) -> str:
+    """Return where a crop is kept under a hold: apart from the days, which are destroyed as a whole."""
+    return f"held/{agency_id}/{read_id}-{kind}"
 
 
 class Crops:
@@ -81,6 +93,35 @@ class Crops:
                 errors_pb2.ERROR_REASON_STORAGE_UNAVAILABLE,
                 "The picture does not open with the service's key: tell the operator, it was altered or the key changed.",
             ) from error
+
+    async def destroy(self, key: str) -> None:
+        """Delete the blob of a key, or all blobs under a prefix that ends with a slash; what is gone already is well.
+
+        Raises:
+            PlatewardError: STORAGE_UNAVAILABLE when the store does not delete.
+        """
+        try:
+            if not key.endswith("/"):
+                await self._delete([key])
+                return
+            async for batch in obstore.list(
+                self._store, prefix=key.removesuffix("/"), chunk_size=_DELETE_AT_ONCE
+            ):
+                await self._delete([blob["path"] for blob in batch if blob["path"].startswith(key)])
+        except (BaseError, OSError) as error:
+            raise PlatewardError(
+                errors_pb2.ERROR_REASON_STORAGE_UNAVAILABLE,
+                "The crop store does not delete pictures now: the destruction goes on when it does.",
+                retry_after=5.0,
+            ) from error
+
+    async def _delete(self, keys: Sequence[str]) -> None:
+        try:
+            await obstore.delete_async(self._store, list(keys))
+        except (NotFoundError, FileNotFoundError):
+            for key in keys:
+                with contextlib.suppress(NotFoundError, FileNotFoundError):
+                    await obstore.delete_async(self._store, key)
 
     async def _put(self, key: str, picture: bytes) -> None:
         async with self._gate:

@@ -25,12 +25,11 @@ from services.reads.rows import read_of
 
 BATCH = 500
 _NEXT = """
-SELECT reads.*, txid::text AS txid_text FROM reads
+SELECT reads.*, txid::text AS txid_text, seen_at + make_interval(secs => s.keep_s) AS expires_at
+FROM reads JOIN schedules AS s ON s.agency_id = reads.agency_id AND s.kind = 'read'
 WHERE (txid, seq) > (%(txid)s::text::xid8, %(seq)s)
   AND txid < pg_snapshot_xmin(pg_current_snapshot())
-  AND expires_at > %(now)s
-  AND NOT EXISTS (SELECT 1 FROM schedules AS s WHERE s.agency_id = reads.agency_id AND s.kind = 'read'
-    AND (seen_at <= s.floor OR seen_at <= %(now)s - make_interval(secs => s.keep_s)))
+  AND seen_at > greatest(s.floor, %(now)s - make_interval(secs => s.keep_s))
 ORDER BY txid, seq LIMIT %(limit)s
 """
 

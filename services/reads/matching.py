@@ -12,6 +12,7 @@ from typing import Any
 
 from plates.explain import Verdict, explain
 from plates.lookalike import canonical
+from plates.normal import PlateError, normalize
 from plates.pattern import Literal, OneOf, Part, Pattern, PatternError, parse_pattern
 from plateward.common.v1 import errors_pb2
 from plateward.reads.v1 import read_pb2
@@ -89,6 +90,18 @@ def parse_plate(text: str, *, lookalikes: bool) -> PlateQuery | None:
     except PatternError as error:
         raise PlatewardError(errors_pb2.ERROR_REASON_INVALID_ARGUMENT, str(error)) from error
     return PlateQuery(pattern, Pattern(tuple(map(_fold, pattern.parts))) if lookalikes else None)
+
+
+def parse_exact(text: str) -> str:
+    """Return a whole plate as typed, in normal form.
+
+    Raises:
+        PlatewardError: INVALID_ARGUMENT: it holds a wildcard, or is no plate.
+    """
+    try:
+        return normalize(text)
+    except PlateError as error:
+        raise PlatewardError(errors_pb2.ERROR_REASON_INVALID_ARGUMENT, str(error)) from error
 
 
 def rank(query: PlateQuery | None, match_class: int, read: read_pb2.Read) -> Rank:

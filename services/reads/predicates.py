@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from plateward.common.v1 import decision_pb2, types_pb2
@@ -49,17 +49,18 @@ class Where:
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """One agency's part of a query: where it looks, under which predicates, and until when crops are alive."""
+    """One agency's part of a query: where it looks, under which predicates, from when crops are alive, how long reads live."""
 
     table: str
     where: Where
     crops_after: datetime
+    keep: timedelta | None
 
     def asked(self, ask: Callable[[Where], None]) -> Arm:
         """Return the arm narrowed by what was asked."""
         where = Where([*self.where.clauses], [*self.where.parameters])
         ask(where)
-        return Arm(self.table, where, self.crops_after)
+        return Arm(self.table, where, self.crops_after, self.keep)
 
 
 def allowed_agencies(decision: decision_pb2.Decision | None, asked: Sequence[str] = ()) -> list[str]:
@@ -68,7 +69,7 @@ def allowed_agencies(decision: decision_pb2.Decision | None, asked: Sequence[str
     return [agency for agency in dict.fromkeys(allowed) if not asked or agency in asked]
 
 
-def arms(decision: decision_pb2.Decision | None, alive: Iterable[Alive], now: datetime) -> list[Arm]:
+def arms(decision: decision_pb2.Decision | None, alive: Iterable[Alive]) -> list[Arm]:
     """Return the arms of rule 1 for the agencies of ``alive``, which ``allowed_agencies`` named."""
     obligations = decision.obligations if decision is not None else decision_pb2.Obligations()
     found = []
@@ -78,23 +79,20 @@ def arms(decision: decision_pb2.Decision | None, alive: Iterable[Alive], now: da
         where = Where()
         where.add("agency_id = %s", bound.agency_id)
         where.add("seen_at > %s", bound.reads_after)
-        where.add("expires_at > %s", now)
         if obligations.HasField("not_before"):
             where.add("seen_at >= %s", instant(obligations.not_before))
         _obliged(where, obligations)
-        found.append(Arm("reads", where, bound.crops_after))
+        found.append(Arm("reads", where, bound.crops_after, bound.keep))
     return found
 
 
-def held_arm(
-    decision: decision_pb2.Decision | None, own: Alive, case_number: str, now: datetime
-) -> Arm | None:
+def held_arm(decision: decision_pb2.Decision | None, own: Alive, case_number: str) -> Arm | None:
     """Return the arm of rule 4, or none where no case is named."""
     if decision is None or own.agency_id not in decision.obligations.agency_ids or not case_number:
         return None
     where = Where()
     where.add("agency_id = %s", own.agency_id)
-    where.add("(seen_at <= %s OR expires_at <= %s)", own.reads_after, now)
+    where.add("seen_at <= %s", own.reads_after)
     where.add(
         "read_id IN (SELECT held.read_id FROM hold_reads AS held JOIN holds USING (hold_id) "
         "WHERE holds.agency_id = %s AND holds.case_number = %s AND holds.released_at IS NULL)",
@@ -102,7 +100,7 @@ def held_arm(
         case_number,
     )
     _obliged(where, decision.obligations)
-    return Arm("held_reads", where, BEGINNING)
+    return Arm("held_reads", where, BEGINNING, None)
 
 
 def _obliged(where: Where, obligations: decision_pb2.Obligations) -> None:

@@ -24,7 +24,7 @@ from plateward.access.v1 import access_pb2, access_pb2_grpc
 from plateward.common.v1 import errors_pb2
 from servicekit.clock import Clock
 from servicekit.errors import PlatewardError
-from services.reads.schedules import CROP, READ, Alive, Rule, Schedules, ScheduleStore, unknown
+from services.reads.schedules import CROP, READ, Alive, Rule, Schedules, ScheduleStore
 
 _TIMEOUT_S = 5.0
 _RETRY_S = 0.5
@@ -90,9 +90,9 @@ class Retention:
             try:
                 schedules = await self.schedules(agency_id, policy_version)
             except PlatewardError:
-                found.append(unknown(agency_id))
-            else:
-                found.append(schedules.alive(self._clock.now()))
+                # Nothing of an agency without a schedule is stored here, so there is nothing to show.
+                continue
+            found.append(schedules.alive(self._clock.now()))
         return found
 
     async def refresh(self) -> list[Schedules]:

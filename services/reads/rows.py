@@ -15,7 +15,7 @@ from services.reads.predicates import Arm
 COLUMNS = (
     "agency_id", "read_id", "seen_at", "camera_id", "latitude", "longitude", "plate", "plate_key", "candidates",
     "state", "vehicle_type", "colour", "plate_reading", "vehicle_reading", "plate_crop", "vehicle_crop",
-    "model_version", "frames", "expires_at",
+    "model_version", "frames",
 )  # fmt: skip
 """The columns that ingest writes, in the order of COPY; ``seq`` and ``txid`` are the database's to give."""
 
@@ -28,8 +28,11 @@ _SHOWN = ", ".join(
 
 
 def shown(arm: Arm) -> tuple[str, list[Any]]:
-    """Return the columns that ``read_of`` takes, and their parameters: keys of crops that have expired are left out."""
-    return _SHOWN, [arm.crops_after] * len(_CROPS)
+    """Return the columns that ``read_of`` takes, and their parameters: keys of crops that have expired are left out.
+
+    What a hold keeps has no time of expiry.
+    """
+    return f"{_SHOWN}, seen_at + %s::interval AS expires_at", [*[arm.crops_after] * len(_CROPS), arm.keep]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,6 @@ class Row:
     vehicle_crop: str
     model_version: str
     frames: int
-    expires_at: datetime
 
     def values(self) -> tuple[Any, ...]:
         """Return the values in the order of ``COLUMNS``."""
@@ -62,7 +64,7 @@ class Row:
 
 
 def read_of(row: Mapping[str, Any]) -> read_pb2.Read:
-    """Return the read that a row (of at least ``COLUMNS``) holds."""
+    """Return the read that a row (of ``COLUMNS`` and ``expires_at``) holds."""
     read = read_pb2.Read(
         read_id=str(row["read_id"]),
         agency_id=row["agency_id"],
@@ -74,7 +76,8 @@ def read_of(row: Mapping[str, Any]) -> read_pb2.Read:
         frames=row["frames"],
     )
     read.seen_at.FromDatetime(row["seen_at"])
-    read.expires_at.FromDatetime(row["expires_at"])
+    if row["expires_at"] is not None:
+        read.expires_at.FromDatetime(row["expires_at"])
     for kind, column in (
         (types_pb2.CROP_KIND_PLATE, "plate_crop"),
         (types_pb2.CROP_KIND_VEHICLE, "vehicle_crop"),

@@ -144,9 +144,9 @@ class ReadsServicer:
         now = self._parts.clock.now()
         async with self._parts.pool.connection() as connection:
             found = await connection.execute(
-                "SELECT (SELECT count(*) FROM reads LEFT JOIN schedules AS s ON s.agency_id = reads.agency_id AND s.kind = 'read' "
-                "WHERE (%(all)s OR reads.agency_id = %(agency)s) AND expires_at > %(now)s AND seen_at >= %(since)s "
-                "AND (s.floor IS NULL OR seen_at > greatest(s.floor, %(now)s - make_interval(secs => s.keep_s)))) AS reads, "
+                "SELECT (SELECT count(*) FROM reads JOIN schedules AS s ON s.agency_id = reads.agency_id AND s.kind = 'read' "
+                "WHERE (%(all)s OR reads.agency_id = %(agency)s) AND seen_at >= %(since)s "
+                "AND seen_at > greatest(s.floor, %(now)s - make_interval(secs => s.keep_s))) AS reads, "
                 "(SELECT count(*) FROM cameras WHERE (%(all)s OR agency_id = %(agency)s) AND active) AS cameras",
                 {
                     "all": everyone,

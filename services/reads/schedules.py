@@ -7,7 +7,7 @@ Rules
 2. The floor is where the horizon stood when a schedule was last replaced: what has expired once stays expired, also
    when the policy lengthens retention afterwards, or a clock is set back.
 3. A policy that shortens retention moves the horizon at once: reads that are stored already live shorter too.
-4. A policy that lengthens it does not prolong a read: what ingest promised (``expires_at``) holds beside the horizon.
+4. A policy that lengthens it prolongs what is still alive, and nothing else.
 5. The database keeps the schedule: every replica has the same floor, and a service that starts while `access` is away
    still knows the last one.
 """
@@ -63,7 +63,7 @@ class Schedules:
     def alive(self, now: datetime) -> Alive:
         """Return what is alive at an instant; a crop lives no longer than its read."""
         after = self.read.horizon(now)
-        return Alive(self.agency_id, after, max(after, self.crop.horizon(now)))
+        return Alive(self.agency_id, after, max(after, self.crop.horizon(now)), self.read.keep)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +73,7 @@ class Alive:
     agency_id: str
     reads_after: datetime
     crops_after: datetime
-
-
-def unknown(agency_id: str) -> Alive:
-    """Return the bounds of an agency without a schedule here: only what each read was promised at ingest holds."""
-    return Alive(agency_id, BEGINNING, BEGINNING)
+    keep: timedelta
 
 
 def told(span: timedelta) -> str:

@@ -19,7 +19,6 @@ from google.protobuf.message import Message
 
 from plateward.common.v1 import decision_pb2, errors_pb2, types_pb2
 from plateward.reads.v1 import read_pb2, reads_pb2
-from servicekit.clock import Clock
 from servicekit.database import Pool
 from servicekit.errors import PlatewardError
 from servicekit.times import instant
@@ -45,9 +44,8 @@ class Found:
 class Search:
     """Answers searches from the table."""
 
-    def __init__(self, pool: Pool, clock: Clock, retention: Retention, token_key: bytes) -> None:
+    def __init__(self, pool: Pool, retention: Retention, token_key: bytes) -> None:
         self._pool = pool
-        self._clock = clock
         self._retention = retention
         self._token_key = token_key
 
@@ -90,10 +88,9 @@ class Search:
         """Return where a query of a member may look: live reads, and what a hold keeps under its case."""
         version = decision.policy_version if decision is not None else ""
         alive = await self._retention.alive(allowed_agencies(decision, owners), version)
-        now = self._clock.now()
-        found = arms(decision, alive, now)
+        found = arms(decision, alive)
         own = next((bound for bound in alive if bound.agency_id == subject.agency_id), None)
-        if own is not None and (held := held_arm(decision, own, case_number, now)) is not None:
+        if own is not None and (held := held_arm(decision, own, case_number)) is not None:
             found.append(held)
         return found
 

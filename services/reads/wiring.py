@@ -66,7 +66,7 @@ async def wire(settings: ReadsSettings, kit: Kit) -> AsyncIterator[Wired]:
             follow=Follow(pool, waker, kit.clock, kit.draining, settings.follow_poll_seconds),
             ingest=Ingest(pool, partitions, crops),
             retention=retention,
-            search=Search(pool, kit.clock, retention, page_key(key)),
+            search=Search(pool, retention, page_key(key)),
         )
 
         async def make_ahead() -> None:

@@ -61,6 +61,7 @@ class Access(access_pb2_grpc.AccessServiceServicer):
     def __init__(self) -> None:
         self.keep: dict[str, dict[str, timedelta]] = {
             AGENCY: {"read": KEEP},
+            "galt-pd": {"read": KEEP},
             "va-pd": {"read": timedelta(days=21)},
             "nh-pd": {"read": timedelta(minutes=3)},
         }

@@ -17,9 +17,9 @@ from tests.unit.reads.builders import AGENCY, NOW, accepted, new_read
 
 _INSERT = (
     "INSERT INTO reads (agency_id, read_id, seen_at, camera_id, latitude, longitude, plate, plate_key, candidates, state, "
-    "vehicle_type, colour, plate_reading, vehicle_reading, plate_crop, vehicle_crop, model_version, frames, expires_at) "
+    "vehicle_type, colour, plate_reading, vehicle_reading, plate_crop, vehicle_crop, model_version, frames) "
     "SELECT agency_id, gen_random_uuid(), seen_at, camera_id, latitude, longitude, %s, plate_key, candidates, state, "
-    "vehicle_type, colour, plate_reading, vehicle_reading, plate_crop, vehicle_crop, %s, frames, expires_at "
+    "vehicle_type, colour, plate_reading, vehicle_reading, plate_crop, vehicle_crop, %s, frames "
     "FROM reads LIMIT 1"
 )
 
@@ -112,7 +112,8 @@ async def test_a_stream_is_woken_resumes_and_ends_when_draining(pool, ingest, wa
 
 @pytest.mark.req("R-RET-1")
 async def test_expired_reads_are_not_sent(ingest, follow, clock) -> None:
-    await ingest.store(AGENCY, [accepted(new_read(at=NOW), NOW, keep=timedelta(minutes=3))])
+    await ingest.store("nh-pd", [accepted(new_read(at=NOW), NOW, agency="nh-pd")])
+    assert await follow.after(START) is not None
     clock.time = NOW + timedelta(minutes=3)
     assert await follow.after(START) is None
 

@@ -19,10 +19,8 @@ DAY_AGO = NOW - timedelta(days=1)
 
 @pytest.fixture
 async def store(ingest):
-    async def put(
-        *reads: reads_pb2.NewRead, agency: str = AGENCY, keep: timedelta = timedelta(days=30)
-    ) -> None:
-        await ingest.store(agency, [accepted(new, NOW, agency=agency, keep=keep) for new in reads])
+    async def put(*reads: reads_pb2.NewRead, agency: str = AGENCY) -> None:
+        await ingest.store(agency, [accepted(new, NOW, agency=agency) for new in reads])
 
     return put
 
@@ -115,8 +113,9 @@ async def test_a_window_that_no_calendar_has_is_refused(search) -> None:
 
 
 @pytest.mark.req("R-RET-1")
-async def test_an_expired_read_is_never_returned(search, store, clock) -> None:
-    await store(new_read("8ABC123", at=NOW), keep=timedelta(minutes=3))
+async def test_an_expired_read_is_never_returned(search, store, clock, access) -> None:
+    await store(new_read("8ABC123", at=NOW))
+    access.publish(AGENCY, read=timedelta(minutes=3))
     clock.time = NOW + timedelta(minutes=3) - timedelta(microseconds=1)
     assert await plates(search, ask("8ABC123")) == ["8ABC123"]
     clock.time = NOW + timedelta(minutes=3)

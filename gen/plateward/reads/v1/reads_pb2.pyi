@@ -142,10 +142,13 @@ class IngestReadsResponse(_message.Message):
     STORED_FIELD_NUMBER: _builtins.int
     DUPLICATES_FIELD_NUMBER: _builtins.int
     REJECTED_FIELD_NUMBER: _builtins.int
+    WITHHELD_FIELD_NUMBER: _builtins.int
     stored: _builtins.int
     """Reads stored now. Example: 98."""
     duplicates: _builtins.int
     """Reads that were stored before. Example: 2."""
+    withheld: _builtins.int
+    """Reads of plates on the address-confidentiality list: dropped, not stored, not named. Example: 0."""
     @_builtins.property
     def rejected(self) -> _containers.RepeatedCompositeFieldContainer[Global___RejectedRead]:
         """Reads refused, each with its reason; the others are stored."""
@@ -156,10 +159,11 @@ class IngestReadsResponse(_message.Message):
         stored: _builtins.int = ...,
         duplicates: _builtins.int = ...,
         rejected: _abc.Iterable[Global___RejectedRead] | None = ...,
+        withheld: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["duplicates", b"duplicates", "rejected", b"rejected", "stored", b"stored"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["duplicates", b"duplicates", "rejected", b"rejected", "stored", b"stored", "withheld", b"withheld"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -548,8 +552,15 @@ class CanvassResponse(_message.Message):
     COUNT_FIELD_NUMBER: _builtins.int
     READS_FIELD_NUMBER: _builtins.int
     RECEIPT_FIELD_NUMBER: _builtins.int
+    PICTURES_FIELD_NUMBER: _builtins.int
+    CAMERAS_FIELD_NUMBER: _builtins.int
+    PLATES_FIELD_NUMBER: _builtins.int
     count: _builtins.int
     """How many reads match in all. Example: 412."""
+    cameras: _builtins.int
+    """Cameras whose reads are counted. Example: 7."""
+    plates: _builtins.int
+    """Plates, look-alikes as one. Example: 288."""
     @_builtins.property
     def reads(self) -> _containers.RepeatedCompositeFieldContainer[_read_pb2.Read]:
         """Rows of this part."""
@@ -558,20 +569,57 @@ class CanvassResponse(_message.Message):
     def receipt(self) -> _receipt_pb2.Receipt:
         """Proof that this step was recorded."""
 
+    @_builtins.property
+    def pictures(self) -> _containers.RepeatedCompositeFieldContainer[Global___Picture]:
+        """Pictures of this part's rows; only with CANVASS_STEP_PICTURES."""
+
     def __init__(
         self,
         *,
         count: _builtins.int = ...,
         reads: _abc.Iterable[_read_pb2.Read] | None = ...,
         receipt: _receipt_pb2.Receipt | None = ...,
+        pictures: _abc.Iterable[Global___Picture] | None = ...,
+        cameras: _builtins.int = ...,
+        plates: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "reads", b"reads", "receipt", b"receipt"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cameras", b"cameras", "count", b"count", "pictures", b"pictures", "plates", b"plates", "reads", b"reads", "receipt", b"receipt"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CanvassResponse: _TypeAlias = CanvassResponse  # noqa: Y015
+
+@_typing.final
+class Picture(_message.Message):
+    """A crop of a read."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    READ_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    JPEG_FIELD_NUMBER: _builtins.int
+    read_id: _builtins.str
+    """The read. Example: "01990e5c-7c2a-7d10-9a31-0c1f6f6cf0aa"."""
+    kind: _types_pb2.CropKind.ValueType
+    """What it shows. Example: CROP_KIND_PLATE."""
+    jpeg: _builtins.bytes
+    """JPEG bytes."""
+    def __init__(
+        self,
+        *,
+        read_id: _builtins.str = ...,
+        kind: _types_pb2.CropKind.ValueType = ...,
+        jpeg: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["jpeg", b"jpeg", "kind", b"kind", "read_id", b"read_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Picture: _TypeAlias = Picture  # noqa: Y015
 
 @_typing.final
 class CompareScenesRequest(_message.Message):
@@ -1235,6 +1283,7 @@ class Certificate(_message.Message):
     COMMITMENT_FIELD_NUMBER: _builtins.int
     DESTROYED_AT_FIELD_NUMBER: _builtins.int
     RECEIPT_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
     certificate_id: _builtins.str
     """Its ID, UUIDv7."""
     agency_id: _builtins.str
@@ -1250,7 +1299,11 @@ class Certificate(_message.Message):
     policy_version: _builtins.str
     """Policy version in force. Example: "9f2c4e1a77b0c3d2"."""
     commitment: _builtins.bytes
-    """SHA-256 commitment over the destroyed IDs, sorted, each ended by a newline."""
+    """Root of the RFC 6962 Merkle tree over the destroyed IDs (of crops: "<read ID>-plate", "<read ID>-vehicle") in the order in
+    which they were destroyed: day by day, sorted within a step. 32 bytes.
+    """
+    note: _builtins.str
+    """C2SP signed note that states all of the above in plain text, by the key of the service that destroyed."""
     @_builtins.property
     def range(self) -> _types_pb2.TimeWindow:
         """The range that was destroyed."""
@@ -1277,10 +1330,11 @@ class Certificate(_message.Message):
         commitment: _builtins.bytes = ...,
         destroyed_at: _timestamp_pb2.Timestamp | None = ...,
         receipt: _receipt_pb2.Receipt | None = ...,
+        note: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["destroyed_at", b"destroyed_at", "range", b"range", "receipt", b"receipt"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency_id", b"agency_id", "certificate_id", b"certificate_id", "commitment", b"commitment", "destroyed", b"destroyed", "destroyed_at", b"destroyed_at", "held", b"held", "kind", b"kind", "policy_version", b"policy_version", "range", b"range", "receipt", b"receipt", "schedule", b"schedule"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency_id", b"agency_id", "certificate_id", b"certificate_id", "commitment", b"commitment", "destroyed", b"destroyed", "destroyed_at", b"destroyed_at", "held", b"held", "kind", b"kind", "note", b"note", "policy_version", b"policy_version", "range", b"range", "receipt", b"receipt", "schedule", b"schedule"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1318,8 +1372,11 @@ class ListCertificatesResponse(_message.Message):
 
     CERTIFICATES_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    VERIFIER_KEY_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """Token of the next page; empty on the last. Example: ""."""
+    verifier_key: _builtins.str
+    """Public key of the notes. Example: "plateward/reads+1d3f...+AR..."."""
     @_builtins.property
     def certificates(self) -> _containers.RepeatedCompositeFieldContainer[Global___Certificate]:
         """Newest first."""
@@ -1329,10 +1386,11 @@ class ListCertificatesResponse(_message.Message):
         *,
         certificates: _abc.Iterable[Global___Certificate] | None = ...,
         next_page_token: _builtins.str = ...,
+        verifier_key: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificates", b"certificates", "next_page_token", b"next_page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificates", b"certificates", "next_page_token", b"next_page_token", "verifier_key", b"verifier_key"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
