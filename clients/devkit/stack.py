@@ -242,7 +242,11 @@ class Stack:
                 "WITNESS_QUORUM": 1,
             },
             "access": {"SEED": "elk-grove-pd"},
-            "reads": {"CROPS_URL": (root / "crops").as_uri(), "KEY_FILE": root / "keys" / "reads.key"},
+            "reads": {
+                "CROPS_URL": (root / "crops").as_uri(),
+                "KEY_FILE": root / "keys" / "reads.key",
+                "CONFIDENTIAL_KEY_FILE": root / "keys" / "reads-confidential.key",
+            },
             "hotlist": {"READS_TARGET": self._target("reads")},
             "recognizer": {},
         }

@@ -42,6 +42,11 @@ def pattern_grams(pattern: Pattern) -> list[list[int]]:
     return [_numbers(parts, place) for place in range(before, MAX_LENGTH - len(parts) - after + 1)]
 
 
+def exact_grams(key: str) -> list[int]:
+    """Return grams that cover a whole plate, given as its look-alike key; none for a plate of one character."""
+    return _numbers([Literal(character) for character in key], 0)
+
+
 def _segments(pattern: Pattern) -> list[tuple[int, Sequence[Part], bool]]:
     """Return the parts between runs: least place, parts, and whether that place is the only one."""
     found: list[tuple[int, Sequence[Part], bool]] = []

@@ -16,11 +16,13 @@ from servicekit.context import current
 from servicekit.database import Pool
 from servicekit.errors import PlatewardError
 from services.reads.cameras import Cameras
+from services.reads.canvass import Canvass
 from services.reads.checks import Accepted, RejectedError, check
 from services.reads.crops import Crops
 from services.reads.follow import Follow
 from services.reads.ingest import Ingest
 from services.reads.retention import Retention
+from services.reads.rpc_keep import KeepParts, KeepServicer
 from services.reads.search import Search
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -34,6 +36,7 @@ class Parts:
     pool: Pool
     clock: Clock
     cameras: Cameras
+    canvass: Canvass
     crops: Crops
     follow: Follow
     ingest: Ingest
@@ -41,11 +44,12 @@ class Parts:
     search: Search
 
 
-class ReadsServicer:
-    """Ingest, following, search, crops, cameras, counts."""
+class ReadsServicer(KeepServicer):
+    """Ingest, following, search, canvass, crops, cameras, counts; what keeps and destroys is in ``rpc_keep.py``."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, keep: KeepParts) -> None:
         self._parts = parts
+        self._keep = keep
 
     async def IngestReads(
         self, request: reads_pb2.IngestReadsRequest, context: Context
@@ -68,7 +72,9 @@ class ReadsServicer:
                     reason=errors_pb2.ErrorReason.Name(error.reason),
                     message=str(error),
                 )
-        stored = await parts.ingest.store(agency_id, accepted)
+        kept = await self._keep.confidential.withhold(agency_id, accepted)
+        response.withheld = len(accepted) - len(kept)
+        stored = await parts.ingest.store(agency_id, kept)
         response.stored, response.duplicates = stored.stored, stored.duplicates
         return response
 
@@ -108,6 +114,27 @@ class ReadsServicer:
             )
         call.returned([str(row["read_id"])])
         return reads_pb2.GetCropResponse(jpeg=jpeg)
+
+    async def Canvass(
+        self, request: reads_pb2.CanvassRequest, context: Context
+    ) -> AsyncIterator[reads_pb2.CanvassResponse]:
+        """Stream a canvass step by step; see ``canvass.py``."""
+        async for part in self._parts.canvass.stream(request, current()):
+            yield part
+
+    async def CompareScenes(
+        self, request: reads_pb2.CompareScenesRequest, context: Context
+    ) -> reads_pb2.CompareScenesResponse:
+        """Return plates seen at several scenes."""
+        return reads_pb2.CompareScenesResponse(plates=await self._parts.canvass.compare(request, current()))
+
+    async def FindCompanions(
+        self, request: reads_pb2.FindCompanionsRequest, context: Context
+    ) -> reads_pb2.FindCompanionsResponse:
+        """Return plates that travelled with a plate."""
+        return reads_pb2.FindCompanionsResponse(
+            plates=await self._parts.canvass.companions(request, current())
+        )
 
     async def PutCamera(
         self, request: reads_pb2.PutCameraRequest, context: Context

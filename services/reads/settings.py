@@ -29,6 +29,15 @@ class ReadsSettings(ServiceSettings, DatabaseSettings):
     policy_cache_seconds: float = Field(
         default=60.0, gt=0, description="How long an agency's retention is used before it is asked for again."
     )
+    confidential_key_file: Path | None = Field(
+        default=None,
+        description="Key of the address-confidentiality list: 32 bytes, mode 0600; made where it is absent. Without the setting no such list is taken.",
+    )
+    destroy_interval_seconds: float = Field(
+        default=60.0,
+        gt=0,
+        description="How often what is due is destroyed and certified. A schedule of minutes needs minutes here.",
+    )
     partition_days_ahead: int = Field(
         default=3, ge=1, le=30, description="Days for which partitions are made before they are needed."
     )

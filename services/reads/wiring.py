@@ -2,34 +2,44 @@
 
 from __future__ import annotations
 
-import asyncio
+import hmac
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from obstore.store import LocalStore, ObjectStore, from_url
 
 from plateward.reads.v1 import reads_pb2
 from servicekit.crypto import load_or_create_key
-from servicekit.database import UNAVAILABLE, migrate, open_pool
+from servicekit.database import migrate, open_pool
 from servicekit.kit import Kit
 from servicekit.server import Service, Wired
 from servicekit.waker import Waker
+from services.reads.background import Ahead, destroy
 from services.reads.cameras import Cameras
+from services.reads.canvass import Canvass
+from services.reads.certificates import CertificateStore
+from services.reads.confidential import Confidential
 from services.reads.crops import Crops
+from services.reads.custody import Custody
+from services.reads.evidence import Evidence
 from services.reads.follow import Follow
+from services.reads.holds import Holds
 from services.reads.ingest import CHANNEL, Ingest
 from services.reads.pages import page_key
-from services.reads.partitions import Partitions, day_of
+from services.reads.partitions import Partitions
+from services.reads.purge import Purger
+from services.reads.records import Records
 from services.reads.retention import Retention
 from services.reads.rpc import Parts, ReadsServicer
+from services.reads.rpc_keep import KeepParts
 from services.reads.schedules import ScheduleStore
 from services.reads.search import Search
 from services.reads.settings import ReadsSettings
+from tlog.note import KeyType, SignerKey
 
-_HOUSEKEEPING_S = 3600.0
-_RETRY_S = 30.0
+_SIGNER = "plateward/reads"
 
 
 def open_store(url: str) -> ObjectStore:
@@ -38,6 +48,16 @@ def open_store(url: str) -> ObjectStore:
     if parts.scheme == "file":
         return LocalStore(unquote(parts.path), mkdir=True)
     return from_url(url)
+
+
+def signing_key(master: bytes) -> SignerKey:
+    """Return the key that signs certificates and evidence, apart from the keys of crops and page tokens."""
+    seed = hmac.digest(master, b"plateward reads signing key", "sha256")
+    return SignerKey(_SIGNER, KeyType.ED25519, seed)
+
+
+def _optional_key(path: Path | None) -> bytes | None:
+    return load_or_create_key(path) if path is not None else None
 
 
 @asynccontextmanager
@@ -58,6 +78,9 @@ async def wire(settings: ReadsSettings, kit: Kit) -> AsyncIterator[Wired]:
             settings.fallback_keep_seconds,
             settings.policy_cache_seconds,
         )
+        audit = kit.remote_audit()
+        records, signer = Records(audit, kit.clock), signing_key(key)
+        search = Search(pool, retention, page_key(key))
         parts = Parts(
             pool=pool,
             clock=kit.clock,
@@ -66,36 +89,33 @@ async def wire(settings: ReadsSettings, kit: Kit) -> AsyncIterator[Wired]:
             follow=Follow(pool, waker, kit.clock, kit.draining, settings.follow_poll_seconds),
             ingest=Ingest(pool, partitions, crops),
             retention=retention,
-            search=Search(pool, retention, page_key(key)),
+            search=search,
+            canvass=Canvass(pool, search, crops, records),
+        )
+        holds = Holds(pool, kit.clock, crops, retention, Custody(records, kit.clock))
+        purger = Purger(pool, kit.clock, crops, records, signer)
+        keep = KeepParts(
+            certificates=CertificateStore(pool),
+            confidential=Confidential(pool, _optional_key(settings.confidential_key_file)),
+            evidence=Evidence(holds, crops, records, kit.clock, signer),
+            holds=holds,
+            purger=purger,
+            retention=retention,
+            verifier_key=str(signer.verifier),
         )
 
-        async def make_ahead() -> None:
-            today = day_of(kit.clock.now())
-            days = [today + timedelta(days=n) for n in range(-1, settings.partition_days_ahead + 1)]
-            async with pool.connection() as connection:
-                for agency_id in await schedules.agencies():
-                    await partitions.ensure(connection, agency_id, days)
-
-        async def keep_house() -> None:
-            wait = _HOUSEKEEPING_S
-            while True:
-                await asyncio.sleep(wait)
-                try:
-                    await make_ahead()
-                    wait = _HOUSEKEEPING_S
-                except UNAVAILABLE:
-                    # Ingest makes what is missing on demand; days ahead can wait for the database.
-                    wait = _RETRY_S
+        ahead = Ahead(pool, kit.clock, partitions, schedules, settings.partition_days_ahead)
 
         async def on_ready() -> None:
-            await make_ahead()
+            await ahead.make()
             await retention.ready()
 
         kit.spawn(waker.run(), "waker")
-        kit.spawn(keep_house(), "partitions")
+        kit.spawn(ahead.run(), "partitions")
+        kit.spawn(destroy(retention, purger, settings.destroy_interval_seconds), "destruction")
         yield Wired(
-            servicer=ReadsServicer(parts),
-            audit=kit.remote_audit(),
+            servicer=ReadsServicer(parts, keep),
+            audit=audit,
             decider=kit.remote_decider(),
             on_ready=on_ready,
         )

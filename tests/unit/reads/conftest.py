@@ -32,10 +32,10 @@ from services.reads.records import Records
 from services.reads.retention import Retention
 from services.reads.schedules import ScheduleStore
 from services.reads.search import Search
-from tlog.note import SignerKey
 from tests.common.audit_log import opened
 from tests.common.databases import FixedClock, migrated
 from tests.unit.reads.builders import AGENCY, NOW, Access, decision
+from tlog.note import SignerKey
 
 
 @pytest.fixture

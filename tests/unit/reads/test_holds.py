@@ -125,7 +125,9 @@ async def test_a_hold_is_all_or_nothing_and_never_of_what_has_expired(
 
 async def test_a_hold_by_plate_takes_what_may_be_that_plate_too(stored, holds, call) -> None:
     await stored(
-        new_read(at=NOW), new_read("8ABC173", at=NOW, candidates={"8ABC123": 0.2}), new_read("9XYZ111", at=NOW)
+        new_read(at=NOW),
+        new_read("8ABC173", at=NOW, candidates={"8ABC123": 0.2}),
+        new_read("9XYZ111", at=NOW),
     )
     assert (await holds.place(order(plate="8abc-123"), call)).reads == 2
 
@@ -155,8 +157,7 @@ async def test_holds_and_destruction_at_the_same_moment_lose_nothing(
         try:
             await holds.place(order(read_id), call)
         except PlatewardError as refused:
-            assert refused.reason == errors_pb2.ERROR_REASON_NOT_FOUND
-            return None
+            return None if refused.reason == errors_pb2.ERROR_REASON_NOT_FOUND else "failed"
         return read_id
 
     async def destroy() -> int:

@@ -21,7 +21,9 @@ DAY = timedelta(days=1)
 
 async def _ids(pool, agency: str = AGENCY) -> list[str]:
     async with pool.connection() as connection:
-        found = await connection.execute("SELECT read_id::text AS id FROM reads WHERE agency_id = %s", (agency,))
+        found = await connection.execute(
+            "SELECT read_id::text AS id FROM reads WHERE agency_id = %s", (agency,)
+        )
         return sorted(row["id"] for row in await found.fetchall())
 
 
@@ -141,7 +143,7 @@ async def test_the_partition_goes_and_comes_again(pool, ingest, purger, retentio
     assert len(await _ids(pool)) == 1
 
 
-class Cut(Exception):
+class CutError(Exception):
     """The process is killed here."""
 
 
@@ -156,7 +158,7 @@ async def test_a_purge_that_is_cut_off_anywhere_is_resumed_and_adds_up(
     def cutting(function):
         async def cut(*arguments, **named):
             if next(steps) == after:
-                raise Cut
+                raise CutError
             return await function(*arguments, **named)
 
         return cut
@@ -164,7 +166,7 @@ async def test_a_purge_that_is_cut_off_anywhere_is_resumed_and_adds_up(
     with monkeypatch.context() as patched:
         for name in ("drop_day", "delete_released", "doomed", "results", "end"):
             patched.setattr(purge_store, name, cutting(getattr(purge_store, name)))
-        with pytest.raises(Cut):
+        with pytest.raises(CutError):
             await purger.run(await retention.schedules(AGENCY))
     certificates = await purger.run(await retention.schedules(AGENCY))
     of_reads = [c for c in certificates if c.kind == "read"]

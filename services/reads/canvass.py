@@ -1,0 +1,269 @@
+"""Canvass: everything in an area and window, plates seen at several scenes, plates that travelled along (R-SRC-2).
+
+Rules
+-----
+1. A canvass shows people who did nothing: it goes step by step (count, rows, pictures), each step is asked for by itself,
+   decided and recorded, and its receipt is in hand before its rows leave.
+2. Where the decision asks for a second person, a request without an approval is refused.
+3. Never more rows than the decision allows; the count tells how many there are beyond them.
+4. Plates are grouped by their look-alike key: one vehicle that was read as 8ABC123 here and BABC123 there is one.
+5. The obligations and the expiry are predicates of every arm, as for a search.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from psycopg import AsyncConnection
+
+from plates.lookalike import canonical
+from plateward.common.v1 import action_pb2, decision_pb2, errors_pb2, receipt_pb2
+from plateward.reads.v1 import read_pb2, reads_pb2
+from servicekit.context import CallContext
+from servicekit.database import Pool
+from servicekit.errors import PlatewardError
+from servicekit.times import instant
+from services.reads.crops import Crops
+from services.reads.grams import exact_grams
+from services.reads.matching import parse_exact
+from services.reads.predicates import Arm, Where, inside
+from services.reads.records import Records
+from services.reads.rows import read_of, shown
+from services.reads.search import Search, mask
+
+MOST_ROWS = 1000
+_PART = 50
+_TARGETS = 2000
+_STEPS = {
+    reads_pb2.CANVASS_STEP_COUNT: "count",
+    reads_pb2.CANVASS_STEP_ROWS: "rows",
+    reads_pb2.CANVASS_STEP_PICTURES: "pictures",
+}
+
+
+class Canvass:
+    """Answers canvasses from the table."""
+
+    def __init__(self, pool: Pool, search: Search, crops: Crops, records: Records) -> None:
+        self._pool = pool
+        self._search = search
+        self._crops = crops
+        self._records = records
+
+    async def stream(
+        self, request: reads_pb2.CanvassRequest, call: CallContext
+    ) -> AsyncIterator[reads_pb2.CanvassResponse]:
+        """Yield the count, then rows, then their pictures, as far as the step goes.
+
+        Raises:
+            PlatewardError: DENIED_BY_POLICY (rule 2), AUDIT_UNAVAILABLE.
+        """
+        second_person(call.decision, request.approval_id)
+        looked = await self._looked(
+            call, request.scene, request.owner_agency_ids, request.purpose.case_number
+        )
+        first, rows = await self._scene(looked, request.step, most_rows(call.decision))
+        first.receipt.CopyFrom(await self._recorded(call, [], first.count, "count"))
+        yield first
+        masked = call.decision.obligations.masked_fields if call.decision is not None else ()
+        for at in range(0, len(rows), _PART):
+            reads = [read_of(row) for row in rows[at : at + _PART]]
+            ids = [read.read_id for read in reads]
+            part = reads_pb2.CanvassResponse(count=first.count)
+            if request.step == reads_pb2.CANVASS_STEP_PICTURES and "crops" not in masked:
+                part.pictures.extend(await self._pictures(reads))
+            for read in reads:
+                mask(read, masked)
+            part.reads.extend(reads)
+            part.receipt.CopyFrom(await self._recorded(call, ids, len(ids), _STEPS[request.step]))
+            call.returned(ids)
+            yield part
+
+    async def compare(
+        self, request: reads_pb2.CompareScenesRequest, call: CallContext
+    ) -> list[reads_pb2.ScenePlate]:
+        """Return the plates that were seen at as many of the scenes as were asked for, most scenes first.
+
+        Raises:
+            PlatewardError: DENIED_BY_POLICY (rule 2), INVALID_ARGUMENT: more scenes are asked for than there are.
+        """
+        second_person(call.decision, request.approval_id)
+        if request.at_least > len(request.scenes):
+            raise PlatewardError(
+                errors_pb2.ERROR_REASON_INVALID_ARGUMENT,
+                f"at_least is {request.at_least} and there are {len(request.scenes)} scenes: lower it, or add scenes.",
+            )
+        parts, values = [], list[Any]()
+        for number, scene in enumerate(request.scenes):
+            for arm in await self._looked(call, scene, (), request.purpose.case_number):
+                columns, column_values = shown(arm)
+                parts.append(
+                    f"SELECT {columns}, {number} AS scene FROM {arm.table} WHERE {arm.where.sql} AND plate_key <> ''"  # noqa: S608
+                )
+                values += [*column_values, *arm.where.parameters]
+        if not parts:
+            return []
+        statement = (
+            f"WITH seen AS MATERIALIZED ({' UNION ALL '.join(parts)}), "  # noqa: S608
+            "found AS (SELECT plate_key, count(DISTINCT scene) AS scenes, max(seen_at) AS last_at FROM seen GROUP BY plate_key "
+            "HAVING count(DISTINCT scene) >= %s ORDER BY scenes DESC, last_at DESC, plate_key LIMIT %s) "
+            "SELECT seen.*, found.scenes AS weight, found.last_at FROM seen JOIN found USING (plate_key) "
+            "ORDER BY found.scenes DESC, found.last_at DESC, plate_key, seen_at, read_id LIMIT %s"
+        )
+        most = most_rows(call.decision)
+        return await self._grouped(call, statement, [*values, request.at_least, most, most])
+
+    async def companions(
+        self, request: reads_pb2.FindCompanionsRequest, call: CallContext
+    ) -> list[reads_pb2.ScenePlate]:
+        """Return the plates that passed the same cameras within seconds of a plate, most cameras first.
+
+        Raises:
+            PlatewardError: DENIED_BY_POLICY (rule 2), INVALID_ARGUMENT: no whole plate.
+        """
+        second_person(call.decision, request.approval_id)
+        key, within = canonical(parse_exact(request.plate)), timedelta(seconds=request.within_s)
+        start, end = instant(request.window.start), instant(request.window.end)
+        looked = await self._search.arms(call.decision, call.subject, (), request.purpose.case_number)
+        looked = [arm for arm in looked if arm.table == "reads"]
+        if not looked:
+            return []
+        arm = looked[0]
+        target = arm.asked(lambda where: _passes(where, key, start, end))
+        beside = arm.asked(lambda where: where.add("plate_key NOT IN (%s, '')", key))
+        columns, column_values = shown(beside)
+        statement = (
+            f"WITH target AS MATERIALIZED (SELECT agency_id, camera_id, seen_at FROM reads WHERE {target.where.sql} "  # noqa: S608
+            "ORDER BY seen_at DESC LIMIT %s), "
+            f"seen AS MATERIALIZED (SELECT DISTINCT ON (read_id) beside.* FROM target CROSS JOIN LATERAL (SELECT {columns} FROM reads "
+            f"WHERE {beside.where.sql} AND reads.agency_id = target.agency_id AND reads.camera_id = target.camera_id "
+            "AND seen_at BETWEEN target.seen_at - %s::interval AND target.seen_at + %s::interval) AS beside), "
+            "found AS (SELECT plate_key, count(DISTINCT camera_id) AS cameras, max(seen_at) AS last_at FROM seen GROUP BY plate_key "
+            "HAVING count(DISTINCT camera_id) >= %s ORDER BY cameras DESC, last_at DESC, plate_key LIMIT %s) "
+            "SELECT seen.*, found.cameras AS weight, found.last_at FROM seen JOIN found USING (plate_key) "
+            "ORDER BY found.cameras DESC, found.last_at DESC, plate_key, seen_at, read_id LIMIT %s"
+        )
+        most = most_rows(call.decision)
+        values = [
+            *target.where.parameters,
+            _TARGETS,
+            *column_values,
+            *beside.where.parameters,
+            within,
+            within,
+        ]
+        return await self._grouped(call, statement, [*values, request.at_least, most, most])
+
+    # ---------------------------------------------------------------- private
+
+    async def _looked(
+        self, call: CallContext, scene: reads_pb2.Scene, owners: Sequence[str], case_number: str
+    ) -> list[Arm]:
+        looked = await self._search.arms(call.decision, call.subject, owners, case_number)
+
+        def ask(where: Where) -> None:
+            where.add(
+                "seen_at >= %s AND seen_at < %s", instant(scene.window.start), instant(scene.window.end)
+            )
+            inside(where, scene.area)
+
+        return [arm.asked(ask) for arm in looked]
+
+    async def _scene(
+        self, looked: Sequence[Arm], step: reads_pb2.CanvassStep.ValueType, most: int
+    ) -> tuple[reads_pb2.CanvassResponse, list[dict[str, Any]]]:
+        first, rows = reads_pb2.CanvassResponse(), list[dict[str, Any]]()
+        if not looked:
+            return first, rows
+        async with self._pool.connection() as connection:
+            row = await _counted(connection, looked)
+            first.count, first.cameras, first.plates = row["reads"], row["cameras"], row["plates"]
+            if step == reads_pb2.CANVASS_STEP_COUNT:
+                return first, rows
+            parts, values = [], list[Any]()
+            for arm in looked:
+                columns, column_values = shown(arm)
+                parts.append(f"SELECT {columns} FROM {arm.table} WHERE {arm.where.sql}")  # noqa: S608
+                values += [*column_values, *arm.where.parameters]
+            union = " UNION ALL ".join(parts)
+            found = await connection.execute(
+                f"SELECT * FROM ({union}) AS matching ORDER BY seen_at, read_id LIMIT %s",  # noqa: S608
+                [*values, most],
+            )
+            return first, await found.fetchall()
+
+    async def _grouped(
+        self, call: CallContext, statement: str, values: list[Any]
+    ) -> list[reads_pb2.ScenePlate]:
+        async with self._pool.connection() as connection:
+            found = await connection.execute(statement, values)
+            rows = await found.fetchall()
+        masked = call.decision.obligations.masked_fields if call.decision is not None else ()
+        groups: dict[str, list[read_pb2.Read]] = {}
+        for row in rows:
+            read = read_of(row)
+            groups.setdefault(row["plate_key"], []).append(read)
+        plates = []
+        for reads in groups.values():
+            [(text, _)] = Counter(read.plate.text for read in reads).most_common(1)
+            for read in reads:
+                mask(read, masked)
+            plates.append(reads_pb2.ScenePlate(plate=text, reads=reads))
+            call.returned(read.read_id for read in reads)
+        return plates
+
+    async def _pictures(self, reads: Sequence[read_pb2.Read]) -> list[reads_pb2.Picture]:
+        pictures = []
+        for read in reads:
+            for crop in read.crops:
+                jpeg = await self._crops.get(crop.key)
+                if jpeg is not None:
+                    pictures.append(reads_pb2.Picture(read_id=read.read_id, kind=crop.kind, jpeg=jpeg))
+        return pictures
+
+    async def _recorded(
+        self, call: CallContext, ids: list[str], count: int, what: str
+    ) -> receipt_pb2.Receipt:
+        return await self._records.step(call, ids, count, what=what, action=action_pb2.ACTION_CANVASS)
+
+
+def second_person(decision: decision_pb2.Decision | None, approval_id: str) -> None:
+    """Refuse what needs a second person's approval and has none (rule 2).
+
+    Raises:
+        PlatewardError: DENIED_BY_POLICY.
+    """
+    if decision is not None and decision.obligations.second_approver and not approval_id:
+        raise PlatewardError(
+            errors_pb2.ERROR_REASON_DENIED_BY_POLICY,
+            "This is wide: a second person must approve it first. Ask for an approval, then send the same request with its ID.",
+            metadata={"rule": "agency.second-person", "policy_version": decision.policy_version},
+        )
+
+
+def most_rows(decision: decision_pb2.Decision | None) -> int:
+    """Return how many rows an answer may have."""
+    allowed = decision.obligations.max_rows if decision is not None else 0
+    return min(allowed or MOST_ROWS, MOST_ROWS)
+
+
+async def _counted(connection: AsyncConnection[Any], looked: Sequence[Arm]) -> dict[str, Any]:
+    parts = [f"SELECT camera_id, plate_key FROM {arm.table} WHERE {arm.where.sql}" for arm in looked]  # noqa: S608
+    union = " UNION ALL ".join(parts)
+    found = await connection.execute(
+        "SELECT count(*) AS reads, count(DISTINCT camera_id) AS cameras, count(DISTINCT plate_key) AS plates "  # noqa: S608
+        f"FROM ({union}) AS seen",
+        [value for arm in looked for value in arm.where.parameters],
+    )
+    row: dict[str, Any] | None = await found.fetchone()
+    assert row is not None
+    return row
+
+
+def _passes(where: Where, key: str, start: datetime, end: datetime) -> None:
+    where.add("grams @> %s::smallint[]", exact_grams(key))
+    where.add("plate_key = %s", key)
+    where.add("seen_at >= %s AND seen_at < %s", start, end)
