@@ -42,11 +42,14 @@ class Case:
     effect: str
     rule: str
     obligations: dict[str, Any]
+    grounds: frozenset[str] = frozenset()
 
     def fault(self, decision: Mapping[str, Any]) -> str:
         """Return what a decision has that the case does not say; empty when they agree."""
         if (decision["effect"], decision["rule"]) != (self.effect, self.rule):
             return f"{self.table}: {self.name}: {self.effect} by {self.rule} is published, {decision['effect']} by {decision['rule']} is decided"
+        if missing := self.grounds - set(decision["grounds"]):
+            return f"{self.table}: {self.name}: the decision does not name its ground {', '.join(sorted(missing))}"
         for name, value in self.obligations.items():
             if decision["obligations"].get(name) != value:
                 return f"{self.table}: {self.name}: obligation {name} is published as {value!r} and decided as {decision['obligations'].get(name)!r}"
@@ -60,7 +63,7 @@ def request(bundle: PolicyBundle, call: Mapping[str, Any]) -> access_pb2.DecideR
     made = access_pb2.DecideRequest(
         action=action_pb2.Action.Value(call.get("action", "ACTION_SEARCH")),
         owner_agency_ids=call.get("owners", [own]),
-        camera_ids=call.get("cameras", [_OPEN_CAMERA] if data["sensitive_cameras"] else []),
+        camera_ids=call.get("cameras", _cameras(call, data)),
     )
     kind = call.get("caller", "PARTNER" if partner else "PORTAL")
     made.subject.CopyFrom(
@@ -87,12 +90,19 @@ def request(bundle: PolicyBundle, call: Mapping[str, Any]) -> access_pb2.DecideR
     return made
 
 
+def _cameras(call: Mapping[str, Any], data: Mapping[str, Any]) -> list[str]:
+    if "many_cameras" in call:
+        return [f"cam-{n}" for n in range(call["many_cameras"])]
+    return [_OPEN_CAMERA] if data["sensitive_cameras"] else []
+
+
 def facts(bundle: PolicyBundle, call: Mapping[str, Any], known: Mapping[str, Any]) -> Facts:
     """Return what the database knows in a case."""
     own = bundle.document["agency"]
     shared = known.get("agreement")
     agreement = {"owner_agency_id": own, "camera_ids": [], "offences": [], "window_s": 604_800}
     rows = [agreement | (shared if isinstance(shared, dict) else {})] if shared else []
+    rows += [{**agreement, "owner_agency_id": owner} for owner in known.get("agreements_of", ())]
     offence = call.get("offence", next(iter(bundle.data["offences"])))
     case: dict[str, Any] | None = {
         "offence": known.get("case_offence", offence),
@@ -150,6 +160,7 @@ def published(bundle: PolicyBundle) -> Iterator[Case]:
             yield Case(
                 name, entry["name"], engine_input(bundle, call, entry.get("facts", {})),
                 entry["effect"], entry["rule"], entry.get("obligations", {}),
+                frozenset(entry.get("grounds", ())),
             )  # fmt: skip
     for use, entry in prohibited(bundle.document, bundle.packs).items():
         made = engine_input(bundle, {"offence": use}, {})

@@ -7,11 +7,6 @@ purpose := input.purpose
 
 offence := data.policy.offences[purpose.offence]
 
-# A purpose is judged where it must be there, and where one was given.
-judged if platform.action.purposeful
-
-judged if purpose.given
-
 own_member if {
 	platform.user
 	not platform.partner
@@ -56,22 +51,21 @@ denies contains "agency.purpose-required" if {
 }
 
 denies contains "agency.purpose-listed" if {
-	judged
 	purpose.given
 	not offence
 	not data.policy.prohibited[purpose.offence]
 }
 
 denies contains "agency.case-number" if {
-	judged
+	purpose.given
 	offence.needs_case
 	purpose.case.state == "none"
 }
 
-denies contains data.policy.case_states[purpose.case.state] if judged
+denies contains data.policy.case_states[purpose.case.state] if purpose.given
 
 denies contains "agency.case-offence" if {
-	judged
+	purpose.given
 	data.policy.same_offence
 	purpose.case.state == "open"
 	purpose.case.offence != purpose.offence
@@ -79,7 +73,6 @@ denies contains "agency.case-offence" if {
 
 # Too few words are left when those that say nothing and those of the offence's own title are taken away.
 denies contains "agency.reason-specific" if {
-	judged
 	purpose.given
 	purpose.telling < data.policy.reason_least
 }
@@ -112,7 +105,7 @@ grounds contains "agency.training-current" if {
 }
 
 grounds contains "agency.purpose-listed" if {
-	judged
+	purpose.given
 	offence
 }
 
