@@ -35,21 +35,25 @@ def open_sealed(key: bytes, sealed: bytes, aad: bytes = b"") -> bytes:
         raise UnsealError("cannot be opened: altered, or sealed with another key") from error
 
 
+def write_new(path: Path, data: bytes) -> None:
+    """Write a file that its owner only can read, unless there is one already."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
 def load_or_create_key(path: Path) -> bytes:
     """Return the 32 bytes of a key file; make it, readable by its owner only, when it is missing.
 
     Raises:
         ValueError: the file does not hold 32 bytes.
     """
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        pass
-    else:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(KEY_BYTES))
-            file.flush()
-            os.fsync(file.fileno())
+    write_new(path, secrets.token_bytes(KEY_BYTES))
     key = path.read_bytes()
     if len(key) != KEY_BYTES:
         raise ValueError(

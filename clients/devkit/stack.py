@@ -29,6 +29,7 @@ from psycopg import sql
 from clients.connection import FILE
 from clients.devkit import postgres
 from clients.devkit.issuer import DevelopmentIssuer
+from clients.devkit.opa import write_config
 from clients.devkit.pki import CLIENTS, SERVICES, UNKNOWN, DevelopmentPki
 from clients.devkit.processes import Process
 from clients.devkit.witness import DevelopmentWitness
@@ -41,6 +42,7 @@ PORTS: Mapping[str, int] = {
     "audit": 7405,
     "audit-public": 7406,
     "opa": 7480,
+    "bundles": 7481,
     "witness": 7490,
 } | {
     f"{name}-metrics": 7501 + i
@@ -124,15 +126,17 @@ class Stack:
                 return
 
     def _start_services(self, report: Callable[[str], None]) -> None:
-        if self._opa:
-            address = self._target("opa")
-            self._run(
-                "opa", [str(self._opa), "run", "--server", "--addr", address, "--log-level", "error"], {}
-            )
-        self._run("witness", self._witness.command(self._target("witness")), {})
+        self.start_policy_server()
         for name in SERVICES:
             report(name)
             self.start(name)
+
+    def start_policy_server(self) -> None:
+        """Start the OPA server, where there is one; it fetches its signed bundle from `access` as soon as that is up."""
+        if self._opa:
+            address, config = self._target("opa"), write_config(self._root / "keys", self._target("bundles"))
+            command = [str(self._opa), "run", "--server", "--addr", address, "--log-level", "error"]
+            self._run("opa", [*command, "-c", str(config)], {})
 
     def start(self, name: str) -> None:
         """Start a service and wait until it is SERVING.
@@ -241,7 +245,7 @@ class Stack:
                 "WITNESSES": json.dumps([f"{self._witness.vkey} http://{self._target('witness')}"]),
                 "WITNESS_QUORUM": 1,
             },
-            "access": {"SEED": "elk-grove-pd"},
+            "access": {"SIGNING_KEY_FILE": root / "keys" / "policy-signing.pem", "SEED": "elk-grove-pd"},
             "reads": {
                 "CROPS_URL": (root / "crops").as_uri(),
                 "KEY_FILE": root / "keys" / "reads.key",
@@ -252,6 +256,7 @@ class Stack:
         }
         if self._opa:
             own["access"]["OPA_URL"] = f"http://{self._target('opa')}"
+            own["access"]["BUNDLE_LISTEN"] = self._target("bundles")
         (root / "keys").mkdir(mode=0o700, exist_ok=True)
         return {f"{prefix}{key}": str(value) for key, value in (values | own[name]).items()}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from google.protobuf.message import Message
 
 from plateward.access.v1 import access_pb2
-from plateward.common.v1 import decision_pb2, errors_pb2
+from plateward.common.v1 import action_pb2, decision_pb2, errors_pb2
 from servicekit.errors import PlatewardError
 from servicekit.interceptors.call import Call
 from servicekit.ports import Decider
@@ -21,6 +21,10 @@ def decide_request(call: Call, request: Message) -> access_pb2.DecideRequest:
     asked = access_pb2.DecideRequest(
         subject=call.context.subject, action=call.method.rule.action, request_id=call.context.request_id
     )
+    if call.method.rule.action == action_pb2.ACTION_VIEW_POLICY:
+        # A call that asks what would be decided is not made for the purpose that it asks about.
+        asked.owner_agency_ids.append(call.context.subject.agency_id)
+        return asked
     for name in _COPIED:
         if name in fields and request.HasField(name):
             getattr(asked, name).CopyFrom(getattr(request, name))
@@ -33,7 +37,8 @@ def decide_request(call: Call, request: Message) -> access_pb2.DecideRequest:
     if "approval_id" in fields:
         asked.approval_id = str(getattr(request, "approval_id", ""))[:64]
     if asked.approval_id:
-        asked.request_digest, asked.next_page = request_digest(request), is_next_page(request)
+        asked.request_digest = request_digest(request)
+    asked.next_page = is_next_page(request)
     if not asked.owner_agency_ids:
         asked.owner_agency_ids.append(call.context.subject.agency_id)
     return asked

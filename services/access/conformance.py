@@ -22,14 +22,18 @@ from plateward.access.v1 import access_pb2
 from plateward.common.v1 import action_pb2, types_pb2
 from services.access.engines import Engine
 from services.access.facts import rego_input
-from services.access.policy import PolicyBundle, load_bundle, sample_document, tables
-from services.access.policy_data import prohibited
+from services.access.policy import PolicyBundle, load_bundle, packs_of, sample_document
+from services.access.policy_data import DAY_S, prohibited
 from services.access.store import ACTIVE_ACCOUNT, Facts
 
 NOW = datetime(2026, 11, 23, 18, 0, tzinfo=UTC)
 PARTNER = "partner-pd"
 GOOD_REASON = "silver Accord taken from Laguna Blvd at night"
 _OPEN_CAMERA = "cam-main-1"
+
+
+class TableError(Exception):
+    """A table cannot be read; the message names the case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,7 @@ def request(bundle: PolicyBundle, call: Mapping[str, Any]) -> access_pb2.DecideR
     partner = bool(call.get("partner"))
     made = access_pb2.DecideRequest(
         action=action_pb2.Action.Value(call.get("action", "ACTION_SEARCH")),
-        owner_agency_ids=call.get("owners", [own]),
+        owner_agency_ids=_owners(call, own),
         camera_ids=call.get("cameras", _cameras(call, data)),
     )
     kind = call.get("caller", "PARTNER" if partner else "PORTAL")
@@ -90,6 +94,12 @@ def request(bundle: PolicyBundle, call: Mapping[str, Any]) -> access_pb2.DecideR
     return made
 
 
+def _owners(call: Mapping[str, Any], own: str) -> list[str]:
+    if "many_owners" in call:
+        return [f"owner-{n}" for n in range(call["many_owners"])]
+    return list(call.get("owners", [own]))
+
+
 def _cameras(call: Mapping[str, Any], data: Mapping[str, Any]) -> list[str]:
     if "many_cameras" in call:
         return [f"cam-{n}" for n in range(call["many_cameras"])]
@@ -102,7 +112,8 @@ def facts(bundle: PolicyBundle, call: Mapping[str, Any], known: Mapping[str, Any
     shared = known.get("agreement")
     agreement = {"owner_agency_id": own, "camera_ids": [], "offences": [], "window_s": 604_800}
     rows = [agreement | (shared if isinstance(shared, dict) else {})] if shared else []
-    rows += [{**agreement, "owner_agency_id": owner} for owner in known.get("agreements_of", ())]
+    if known.get("agreement_of_all"):
+        rows = [{**agreement, "owner_agency_id": owner} for owner in _owners(call, own)]
     offence = call.get("offence", next(iter(bundle.data["offences"])))
     case: dict[str, Any] | None = {
         "offence": known.get("case_offence", offence),
@@ -143,26 +154,71 @@ def engine_input(bundle: PolicyBundle, call: Mapping[str, Any], known: Mapping[s
 
 def _applies(table: Mapping[str, Any], bundle: PolicyBundle) -> bool:
     agency = table.get("agency", bundle.document["agency"])
+    if any(bundle.data[flag] != wanted for flag, wanted in table.get("when", {}).items()):
+        return False
     return agency == bundle.document["agency"] and set(table.get("packs", ())) <= set(
         bundle.document["packs"]
     )
 
 
+def _numbers(bundle: PolicyBundle) -> dict[str, Any]:
+    """Return what a table may name by ``$``: bounds of the document, and one more or less than them."""
+    wide, budgets = bundle.data["wide"], bundle.data["budgets"]
+    search, canvass = wide["ACTION_SEARCH"], wide["ACTION_CANVASS"]
+    windows = bundle.data["windows"]
+    unspanned = windows["ACTION_CANVASS"] > canvass["window_s"]
+    found: dict[str, Any] = {
+        "search_days": search["window_s"] / DAY_S, "canvass_days": canvass["window_s"] / DAY_S, "cameras": search["cameras"],
+        "agencies": search["agencies"], "looks": budgets["looks_per_plate"], "plates": budgets["plates_per_case"],
+    }  # fmt: skip
+    found |= {f"{name}_more": value + 1 for name, value in found.items()} | {
+        f"{name}_less": value - 1 for name, value in found.items()
+    }
+    found |= {
+        "read": windows["ACTION_SEARCH"],
+        "crop": windows["ACTION_VIEW_IMAGE"],
+        "hit": windows["ACTION_VIEW_HITS"],
+    }
+    return found | {
+        "unspanned_effect": "deny" if unspanned else "allow",
+        "unspanned_rule": "agency.second-person" if unspanned else "platform.allowed",
+    }
+
+
+def _filled(value: Any, numbers: Mapping[str, Any]) -> Any:
+    if isinstance(value, dict):
+        return {k: _filled(v, numbers) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_filled(v, numbers) for v in value]
+    return numbers[value[1:]] if isinstance(value, str) and value.startswith("$") else value
+
+
+def _case(bundle: PolicyBundle, table: str, written: Mapping[str, Any], numbers: Mapping[str, Any]) -> Case:
+    try:
+        entry = _filled(written, numbers)
+        call = ({"action": entry["action"]} if "action" in entry else {}) | entry.get("call", {})
+        made = engine_input(bundle, call, entry.get("facts", {}))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise TableError(f"{table}: {written.get('name')!r} cannot be read: {error}") from error
+    return Case(
+        table, entry["name"], made, entry["effect"], entry["rule"], entry.get("obligations", {}), frozenset(entry.get("grounds", ())),
+    )  # fmt: skip
+
+
 def published(bundle: PolicyBundle) -> Iterator[Case]:
-    """Yield the cases of the tables that apply to a document, and those that follow from its own prohibited uses."""
-    for name, text in tables().items():
-        table = yaml.safe_load(text)
-        if not _applies(table, bundle):
-            continue
-        for entry in table.get("cases", ()):
-            call = {"action": entry["action"]} if "action" in entry else {}
-            call |= entry.get("call", {})
-            yield Case(
-                name, entry["name"], engine_input(bundle, call, entry.get("facts", {})),
-                entry["effect"], entry["rule"], entry.get("obligations", {}),
-                frozenset(entry.get("grounds", ())),
-            )  # fmt: skip
-    for use, entry in prohibited(bundle.document, bundle.packs).items():
+    """Yield the cases of the tables that apply to a document, its own, and those that follow from its prohibited uses.
+
+    Raises:
+        TableError: a case cannot be read.
+    """
+    numbers = _numbers(bundle)
+    parts = [(name, yaml.safe_load(text)) for name, text in bundle.tables.items()]
+    parts.append(("document", {"cases": bundle.document.get("tests", ())}))
+    for name, table in parts:
+        if _applies(table, bundle):
+            for entry in table.get("cases", ()):
+                yield _case(bundle, name, entry, numbers)
+    for use, entry in prohibited(bundle.document, packs_of(bundle.document)).items():
         made = engine_input(bundle, {"offence": use}, {})
         yield Case("document", f"{use} as the offence", made, "deny", entry["rule"], {})
         for word in entry["words"]:
@@ -176,7 +232,7 @@ def matrix(bundle: PolicyBundle) -> Iterator[Case]:
     Raises:
         ValueError: a cell that no row decides.
     """
-    for name, text in tables().items():
+    for name, text in bundle.tables.items():
         table = yaml.safe_load(text)
         if "matrix" not in table or not _applies(table, bundle):
             continue
@@ -189,7 +245,7 @@ def matrix(bundle: PolicyBundle) -> Iterator[Case]:
 
 
 def _dimensions(block: Mapping[str, list[Any]], bundle: PolicyBundle) -> dict[str, list[Any]]:
-    uses = prohibited(bundle.document, bundle.packs)
+    uses = prohibited(bundle.document, packs_of(bundle.document))
     every = {"$offences": list(bundle.data["offences"]), "$prohibited": list(uses)}
     return {
         name: [
@@ -200,7 +256,7 @@ def _dimensions(block: Mapping[str, list[Any]], bundle: PolicyBundle) -> dict[st
 
 
 def _cell(bundle: PolicyBundle, table: str, cell: dict[str, Any], rows: list[dict[str, Any]]) -> Case:
-    uses = prohibited(bundle.document, bundle.packs)
+    uses = prohibited(bundle.document, packs_of(bundle.document))
     offence = cell["purpose"]
     group = (
         "none"

@@ -9,14 +9,17 @@ from typing import Any
 from plateward.access.v1 import access_pb2
 from plateward.common.v1 import decision_pb2
 from servicekit.clock import Clock
+from servicekit.errors import PlatewardError
 from servicekit.ids import new_id
 from services.access.approvals import Approvals
-from services.access.engines import Engine
+from services.access.engines import Engine, unavailable
 from services.access.facts import case_number, rego_input
 from services.access.policy import PolicyBundle
-from services.access.store import Store
+from services.access.store import Facts, Store
 
 _TOUCH_EVERY = timedelta(hours=1)
+# The version in force, the one that comes, and the one in force again.
+_MOST_VERSIONS = 3
 _SECOND_PERSON = "the approval was used by another call: it holds for one query; ask for a new one"
 
 
@@ -31,6 +34,24 @@ class Core:
         self._touched: dict[tuple[str, str], datetime] = {}
         self._engine = engine
         self._clock = clock
+        self.bundle = bundle
+        # While a version is being taken up, the engine may answer by it before it is the one in force.
+        self._coming: PolicyBundle | None = None
+
+    async def put_in_force(self, bundle: PolicyBundle) -> None:
+        """Decide by another version from now on.
+
+        Raises:
+            PlatewardError: DECISION_UNAVAILABLE: the engine does not take it; the version in force stays.
+        """
+        self._coming = bundle
+        try:
+            await self._engine.load(bundle)
+        except PlatewardError:
+            await self._engine.load(self.bundle)
+            raise
+        finally:
+            self._coming = None
         self.bundle = bundle
 
     async def decide(self, request: access_pb2.DecideRequest) -> decision_pb2.Decision:
@@ -47,7 +68,7 @@ class Core:
         )
         if request.approval_id:
             facts = replace(facts, approved=await self._approvals.holds(request))
-        result = await self._engine.evaluate(rego_input(request, facts, self.bundle.data, now))
+        result = await self._evaluated(request, facts, now)
         decision = decision_pb2.Decision(
             effect=decision_pb2.EFFECT_ALLOW if result["effect"] == "allow" else decision_pb2.EFFECT_DENY,
             rule=result["rule"],
@@ -65,6 +86,23 @@ class Core:
         else:
             decision.obligations.second_approver = result["obligations"]["second_approver"]
         return decision
+
+    async def _evaluated(
+        self, request: access_pb2.DecideRequest, facts: Facts, now: datetime
+    ) -> dict[str, Any]:
+        """Return what the engine decides by the version that the input was made for."""
+        bundle = self.bundle
+        for _ in range(_MOST_VERSIONS):
+            result = await self._engine.evaluate(rego_input(request, facts, bundle.data, now))
+            if result["version"] == bundle.version:
+                return result
+            known = (
+                b for b in (self.bundle, self._coming) if b is not None and b.version == result["version"]
+            )
+            if (answering := next(known, None)) is None:
+                break
+            bundle = answering
+        raise unavailable()
 
     async def _use_approval(self, request: access_pb2.DecideRequest, decision: decision_pb2.Decision) -> None:
         if not await self._approvals.use(request):

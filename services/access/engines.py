@@ -11,17 +11,23 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import regopy
+from cryptography.hazmat.primitives.asymmetric import ec
 from opa_client import AsyncOpaClient
 from opa_client.errors import ConnectionsError, RegoParseError
 
 from plateward.common.v1 import errors_pb2
 from servicekit.errors import PlatewardError
+from services.access.bundle_server import BundleServer
+from services.access.bundles import pack
 from services.access.policy import PolicyBundle
 
 _PACKAGE, _RULE = "plateward.main", "decision"
 _ENTRYPOINT = "plateward/main/decision"
 _EFFECTS = frozenset({"allow", "deny"})
 _OPA_TIMEOUT_S = 1.5
+_LOAD_TIMEOUT_S = 20.0
+_LOAD_POLL_S = 0.1
+_OPA_FAULTS = (aiohttp.ClientError, ConnectionsError, RegoParseError, TimeoutError, OSError, ValueError)
 
 
 class Engine(Protocol):
@@ -62,6 +68,7 @@ def checked(result: object) -> dict[str, Any]:
         and result.get("effect") in _EFFECTS
         and isinstance(result.get("rule"), str)
         and result["rule"]
+        and isinstance(result.get("version"), str)
     ):
         return result
     raise unavailable()
@@ -107,11 +114,14 @@ class RegopyEngine:
 
 
 class OpaEngine:
-    """Asks an OPA server. The bundle is put there at the start, and again when the server has lost it."""
+    """Asks an OPA server, which fetches the signed bundle from here and refuses one that this installation did not sign.
+
+    The server fetches again by itself, also after a restart; what it says names the version that it decided by.
+    """
 
     name = "opa"
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, bundle_listen: str, key: ec.EllipticCurvePrivateKey) -> None:
         parts = urlsplit(url)
         self._client = AsyncOpaClient(
             host=parts.hostname or "127.0.0.1",
@@ -120,43 +130,52 @@ class OpaEngine:
             retries=1,
             timeout=_OPA_TIMEOUT_S,
         )
-        self._bundle: PolicyBundle | None = None
+        self._bundles = BundleServer(bundle_listen)
+        self._key = key
         self._opened = False
 
     async def load(self, bundle: PolicyBundle) -> None:
-        """Make a bundle the one that decides."""
+        """Make a bundle the one that decides; return once the server says so.
+
+        Raises:
+            PlatewardError: DECISION_UNAVAILABLE: the server does not take it up.
+        """
         if not self._opened:
             await self._client.__aenter__()
             self._opened = True
-        self._bundle = bundle
-        await self._client.wait_for_ready(timeout=20)
-        await self._put(bundle)
+        await self._bundles.offer(bundle.version, pack(bundle, self._key))
+        deadline = asyncio.get_running_loop().time() + _LOAD_TIMEOUT_S
+        while await self.version() != bundle.version:
+            if asyncio.get_running_loop().time() > deadline:
+                raise unavailable()
+            await asyncio.sleep(_LOAD_POLL_S)
 
-    async def _put(self, bundle: PolicyBundle) -> None:
-        await self._client.update_or_create_data(bundle.data, "policy")
-        for name, text in bundle.rules.items():
-            await self._client.update_policy_from_string(
-                text, f"plateward/{name.removesuffix('.rego')}", rego_compat=False
-            )
+    async def version(self) -> str:
+        """Return the version that the server decides by; empty while it has none or does not answer."""
+        try:
+            answer = await self._client.query_rule({}, _PACKAGE, _RULE)
+        except _OPA_FAULTS:
+            return ""
+        result = answer.get("result")
+        return str(result.get("version", "")) if isinstance(result, dict) else ""
+
+    async def healthy(self) -> bool:
+        """Return whether the server answers and has loaded its bundle."""
+        try:
+            return bool(await self._client.check_health(query={"bundles": "true"}))
+        except _OPA_FAULTS:
+            return False
 
     async def evaluate(self, facts: dict[str, Any]) -> dict[str, Any]:
         """Return the decision object."""
         try:
             answer = await self._client.query_rule(facts, _PACKAGE, _RULE)
-            if "result" not in answer and self._bundle is not None:
-                await self._put(self._bundle)
-                answer = await self._client.query_rule(facts, _PACKAGE, _RULE)
-        except (
-            aiohttp.ClientError,
-            ConnectionsError,
-            RegoParseError,
-            TimeoutError,
-            OSError,
-            ValueError,
-        ) as error:
+        except _OPA_FAULTS as error:
             raise unavailable() from error
         return checked(answer.get("result"))
 
     async def close(self) -> None:
         """Let go of what is held."""
-        await self._client.close_connection()
+        await self._bundles.close()
+        if self._opened:
+            await self._client.close_connection()

@@ -170,6 +170,22 @@ def prohibited_without_words(document: Mapping[str, Any]) -> Iterator[Finding]:
             )
 
 
+def clause_taken(document: Mapping[str, Any]) -> Iterator[Finding]:
+    """A prohibited use under the clause of something else: its sentence would stand in the other's place."""
+    listed = group(document, "purposes").get("prohibited")
+    taken = {clause for part in static_data().values() for clause in part.get("clauses", {})}
+    seen: dict[str, str] = {}
+    for use, entry in listed.items() if isinstance(listed, dict) else ():
+        rule = str(entry.get("rule", "")) if isinstance(entry, dict) else ""
+        if rule in taken or seen.setdefault(rule, use) != use:
+            yield Finding(
+                "clause-taken",
+                (f"purposes.prohibited.{use}", rule),
+                f"{rule} is the clause of something else: give {use} an ID of its own, in the agency's name",
+                refused=True,
+            )
+
+
 def cycles_too_long(document: Mapping[str, Any]) -> Iterator[Finding]:
     """Training or audits that come round too seldom."""
     training, audit = (
@@ -227,5 +243,5 @@ def clauses_mixed(document: Mapping[str, Any]) -> Iterator[Finding]:
 
 LAW_CHECKS = (
     retention_over_cap, crop_outlives_read, basis_missing, pack_of_state, sharing_wider_than_law, uses_unmapped, vague_offence, words_collide,
-    prohibited_without_words, cycles_too_long, effective_date, clauses_mixed,
+    prohibited_without_words, clause_taken, cycles_too_long, effective_date, clauses_mixed,
 )  # fmt: skip

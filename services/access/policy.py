@@ -10,6 +10,7 @@ Rules
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -19,7 +20,7 @@ from typing import Any
 import jsonschema
 import yaml
 
-from services.access.policy_data import Kept, compiled, retention
+from services.access.policy_data import Kept, compiled
 
 PACKAGE = "services.access"
 PACKS = ("ca", "va", "wa", "nh")
@@ -39,8 +40,12 @@ class PolicyBundle:
     document: dict[str, Any]
     rules: dict[str, str]
     data: dict[str, Any]
-    kept: dict[str, Kept]
-    packs: dict[str, dict[str, Any]]
+    tables: dict[str, str]
+
+    @property
+    def kept(self) -> dict[str, Kept]:
+        """Kind → how long it is kept in force."""
+        return {kind: Kept(**entry) for kind, entry in self.data["kept"].items()}
 
 
 def _root() -> Path:
@@ -129,7 +134,10 @@ def load_bundle(text: str) -> PolicyBundle:
         digest.update(f"{name}\0{content}\0".encode())
     digest.update(text.encode())
     version = digest.hexdigest()[:_VERSION_DIGITS]
-    packs = {name: static[name] for name in document["packs"]}
-    return PolicyBundle(
-        version, text, document, rules, compiled(document, version, static), retention(document, packs), packs
-    )
+    return PolicyBundle(version, text, document, rules, compiled(document, version, static), tables())
+
+
+def packs_of(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the packs that a document names."""
+    static = static_data()
+    return {name: static[name] for name in document["packs"]}

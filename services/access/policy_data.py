@@ -11,7 +11,7 @@ Rules
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from services.access.words import tokens
@@ -115,7 +115,7 @@ def compiled(
         "limits": {side: _limits(limits.get(side, {}), platform["actions"]) for side in ("own", "partner")},
         "windows": _windows(kept, platform["actions"]),
         "sensitive_cameras": dict.fromkeys(document.get("sensitive_cameras", {}), True),
-        "keep_seconds": kept["read"].seconds,
+        "kept": {kind: asdict(entry) for kind, entry in kept.items()},
     }  # fmt: skip
     data["clauses"] = _clauses(document, static, uses, data)
     return data

@@ -10,6 +10,7 @@ from services.access.agreements import Agreements
 from services.access.approvals import Approvals
 from services.access.decide import Core
 from services.access.members import Members
+from services.access.publish import Publisher
 from services.access.releases import Releases
 from services.access.rpc_approvals import ApprovalMethods
 from services.access.rpc_members import MemberMethods
@@ -29,6 +30,7 @@ class Parts:
     releases: Releases
     approvals: Approvals
     store: Store
+    publisher: Publisher
     revocations: Revocations
 
 
@@ -39,7 +41,7 @@ class AccessServicer(PolicyMethods, MemberMethods, SharingMethods, ApprovalMetho
         self._core = core
         self._members, self._agreements = parts.members, parts.agreements
         self._releases, self._approvals = parts.releases, parts.approvals
-        self._store = parts.store
+        self._store, self._publisher = parts.store, parts.publisher
         self._revocations = parts.revocations
 
     async def Decide(self, request: access_pb2.DecideRequest, context: Any) -> access_pb2.DecideResponse:

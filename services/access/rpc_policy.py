@@ -5,14 +5,17 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from typing import Any
 
+from psycopg.rows import DictRow
+
 from plateward.access.v1 import access_pb2
 from plateward.common.v1 import errors_pb2
 from servicekit.context import current
 from servicekit.errors import PlatewardError
 from services.access.decide import Core
 from services.access.lint import lint
+from services.access.pages import name_page
 from services.access.policy import PolicyBundle
-from services.access.policy_data import prohibited
+from services.access.publish import Publisher
 from services.access.store import Store
 
 
@@ -21,6 +24,7 @@ class PolicyMethods:
 
     _core: Core
     _store: Store
+    _publisher: Publisher
 
     async def ExplainDecision(
         self, request: access_pb2.ExplainDecisionRequest, context: Any
@@ -54,6 +58,52 @@ class PolicyMethods:
                 clauses=finding.clauses, message=finding.message, rule=finding.rule, refused=finding.refused
             )
         return answer
+
+    async def ListPolicyVersions(
+        self, request: access_pb2.ListPolicyVersionsRequest, context: Any
+    ) -> access_pb2.ListPolicyVersionsResponse:
+        size, after = name_page(request.page)
+        rows = await self._publisher.page(current().subject.agency_id, after or None, size + 1)
+        current().returned(row["version"] for row in rows[:size])
+        token = rows[size - 1]["version"] if len(rows) > size else ""
+        return access_pb2.ListPolicyVersionsResponse(
+            policies=[self._version(row) for row in rows[:size]], next_page_token=token
+        )
+
+    async def ProposePolicy(
+        self, request: access_pb2.ProposePolicyRequest, context: Any
+    ) -> access_pb2.ProposePolicyResponse:
+        row = await self._publisher.propose(request.document, current().subject)
+        current().changed(
+            "policy",
+            row["version"],
+            "proposed",
+            before=self._core.bundle.text.encode(),
+            after=request.document.encode(),
+        )
+        return access_pb2.ProposePolicyResponse(policy=self._version(row))
+
+    async def ActivatePolicy(
+        self, request: access_pb2.ActivatePolicyRequest, context: Any
+    ) -> access_pb2.ActivatePolicyResponse:
+        row, before = await self._publisher.activate(request.version, current().subject, self._core)
+        current().changed(
+            "policy",
+            request.version,
+            f"in force; proposed by {row['proposed_by']}; before it {before.version}; {_differences(before, self._core.bundle)}",
+            before=before.text.encode(),
+            after=self._core.bundle.text.encode(),
+        )
+        return access_pb2.ActivatePolicyResponse(policy=self._version(row))
+
+    def _version(self, row: DictRow) -> access_pb2.Policy:
+        policy = as_proto(self._publisher.opened(row))
+        policy.state = access_pb2.PolicyState.Value(f"POLICY_STATE_{row['state']}")
+        policy.proposed_by, policy.activated_by = row["proposed_by"], row["activated_by"]
+        policy.proposed_at.FromDatetime(row["proposed_at"])
+        if row["activated_at"] is not None:
+            policy.activated_at.FromDatetime(row["activated_at"])
+        return policy
 
     async def PutCase(self, request: access_pb2.PutCaseRequest, context: Any) -> access_pb2.PutCaseResponse:
         if request.offence not in self._core.bundle.document["purposes"]["offences"]:
@@ -96,11 +146,28 @@ def as_proto(bundle: PolicyBundle) -> access_pb2.Policy:
     policy.effective_at.FromDatetime(_midnight(document["effective"]))
     for code, offence in document["purposes"]["offences"].items():
         policy.offences.add(code=code, title=offence["title"], needs_case=offence["needs_case"])
-    for entry in prohibited(document, bundle.packs).values():
+    for entry in bundle.data["prohibited"].values():
         policy.prohibited.add(id=entry["rule"], text=entry["text"])
     for kept in bundle.kept.values():
         policy.retention.add(kind=kept.kind, keep_s=kept.seconds, basis=kept.basis)
     return policy
+
+
+def _differences(before: PolicyBundle, after: PolicyBundle) -> str:
+    """Return what matters most of a change in a few words; both documents are in the log by their digests."""
+    told = [
+        f"{kind} kept {old.seconds} s before, {after.kept[kind].seconds} s now"
+        for kind, old in before.kept.items()
+        if kind in after.kept and old.seconds != after.kept[kind].seconds
+    ]
+    for name in ("offences", "prohibited", "packs", "job_titles"):
+        gone, new = (
+            before.data[name].keys() - after.data[name].keys(),
+            after.data[name].keys() - before.data[name].keys(),
+        )
+        told += [f"{name} without {', '.join(sorted(gone))}"] if gone else []
+        told += [f"{name} with {', '.join(sorted(new))}"] if new else []
+    return "; ".join(told) or "same bounds"
 
 
 def _midnight(day: date) -> datetime:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from servicekit.settings import DatabaseSettings, ServiceSettings
@@ -18,12 +21,26 @@ class AccessSettings(ServiceSettings, DatabaseSettings):
         pattern=r"^(https?://[^/:]+:\d+)?$",
         description="Address of the OPA server, for example http://127.0.0.1:8181; empty decides in process (regopy).",
     )
+    bundle_listen: str = Field(
+        "",
+        pattern=r"^([^:]+:\d+)?$",
+        description="Address and port where the OPA server fetches the signed bundle (HTTP, /bundles/plateward.tar.gz); needed with OPA_URL.",
+    )
+    signing_key_file: Path = Field(
+        description="Key that signs policy versions: P-256 (PEM), mode 0600; made on the first start where it is absent. The OPA server is given its public half."
+    )
     policy_document: str = Field(
         "",
-        description="File of the agency's policy (YAML); empty takes the sample that SEED names, or elk-grove-pd.",
+        description="File of the agency's policy (YAML) for the first start; empty takes the sample that SEED names, or elk-grove-pd. Once people have published a version, that one holds.",
     )
     seed: str = Field(
         "",
         pattern="^[a-z0-9-]*$",
         description="Name of a sample whose members, agencies and agreements fill an empty database. For trying out only.",
     )
+
+    @model_validator(mode="after")
+    def _bundle_for_opa(self) -> Self:
+        if self.opa_url and not self.bundle_listen:
+            raise ValueError("OPA_URL needs BUNDLE_LISTEN: the OPA server fetches the signed policy there")
+        return self

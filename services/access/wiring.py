@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,16 +12,19 @@ import structlog
 from plateward.access.v1 import access_pb2
 from plateward.audit.v1 import event_pb2
 from plateward.common.v1 import action_pb2
-from servicekit.database import migrate, open_pool
+from servicekit.database import UNAVAILABLE, migrate, open_pool
+from servicekit.errors import PlatewardError
 from servicekit.interceptors.audit import SOFTWARE
 from servicekit.kit import Kit
 from servicekit.server import Service, Wired
 from services.access.agreements import Agreements
 from services.access.approvals import Approvals
+from services.access.bundles import load_or_create_signing_key
 from services.access.decide import Core
 from services.access.engines import Engine, OpaEngine, RegopyEngine
 from services.access.members import Members
-from services.access.policy import PolicyBundle, load_bundle, sample_document
+from services.access.policy import PolicyBundle, sample_document
+from services.access.publish import Publisher
 from services.access.releases import Releases
 from services.access.rpc import AccessServicer, Parts
 from services.access.seed import seed
@@ -30,6 +34,7 @@ from services.access.upkeep import keep_up
 from services.access.watch import Revocations
 
 _LOG = structlog.get_logger(__name__)
+_FOLLOW_S = 1.0
 _DEFAULT_SAMPLE = "elk-grove-pd"
 
 
@@ -50,15 +55,29 @@ def _activated(kit: Kit, bundle: PolicyBundle, members: int) -> event_pb2.AuditE
     return event
 
 
+async def _follow(publisher: Publisher, core: Core) -> None:
+    """Take up within a second what another replica put in force; runs until it is cancelled."""
+    while True:
+        await asyncio.sleep(_FOLLOW_S)
+        try:
+            if await publisher.follow(core):
+                _LOG.info("policy_in_force", version=core.bundle.version)
+        except (PlatewardError, *UNAVAILABLE) as error:
+            _LOG.warning("policy_follow_waits", error=type(error).__name__)
+
+
 @asynccontextmanager
 async def wire(settings: AccessSettings, kit: Kit) -> AsyncIterator[Wired]:
     """Open the database, load the policy into the engine, record which one decides."""
-    bundle = load_bundle(_document(settings))
-    engine: Engine = OpaEngine(settings.opa_url) if settings.opa_url else RegopyEngine()
+    key = load_or_create_signing_key(settings.signing_key_file)
+    engine: Engine = RegopyEngine()
+    if settings.opa_url:
+        engine = OpaEngine(settings.opa_url, settings.bundle_listen, key)
     pool = await open_pool(settings)
     try:
         await migrate(pool, "services.access")
-        store = Store(pool)
+        store, publisher = Store(pool), Publisher(pool, key, kit.clock)
+        bundle = await publisher.begin(lambda: _document(settings))
         approvals = Approvals(pool, kit.clock)
         core = Core(store, approvals, engine, bundle, kit.clock)
         members = await seed(store, bundle, settings.seed, kit.clock) if settings.seed else 0
@@ -67,6 +86,7 @@ async def wire(settings: AccessSettings, kit: Kit) -> AsyncIterator[Wired]:
         async def on_ready() -> None:
             await engine.load(bundle)
             await audit.append(_activated(kit, bundle, members))
+            kit.spawn(_follow(publisher, core), "policy")
             kit.spawn(keep_up(parts.members, audit, kit.clock), "upkeep")
             _LOG.info("policy_in_force", version=bundle.version, engine=engine.name)
 
@@ -76,6 +96,7 @@ async def wire(settings: AccessSettings, kit: Kit) -> AsyncIterator[Wired]:
             releases=Releases(pool, core, kit.clock),
             approvals=approvals,
             store=store,
+            publisher=publisher,
             revocations=Revocations(settings.database_url.get_secret_value(), kit.clock, kit.draining),
         )
         kit.spawn(parts.revocations.run(), "revocations")

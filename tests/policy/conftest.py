@@ -6,11 +6,13 @@ import os
 import socket
 import subprocess
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from clients.devkit.opa import find_opa
+from clients.devkit.opa import find_opa, write_config
+from services.access.bundles import load_or_create_signing_key
 from services.access.engines import OpaEngine
 from services.access.policy import PolicyBundle, load_bundle, sample_document
 
@@ -32,13 +34,38 @@ def opa_binary() -> str:
     return str(found)
 
 
-@pytest.fixture(scope="session")
-def opa_url(opa_binary: str) -> Iterator[str]:
+def free_address() -> str:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+@pytest.fixture(scope="session")
+def bundles() -> str:
+    return free_address()
+
+
+@pytest.fixture(scope="session")
+def opa_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("opa")
+
+
+@pytest.fixture(scope="session")
+def opa_url(opa_binary: str, opa_folder: Path, bundles: str) -> Iterator[str]:
+    address = free_address()
     process = subprocess.Popen(
-        [opa_binary, "run", "--server", "--addr", address, "--log-level", "error"], stderr=subprocess.DEVNULL
+        [
+            opa_binary,
+            "run",
+            "--server",
+            "--addr",
+            address,
+            "--log-level",
+            "error",
+            "-c",
+            str(write_config(opa_folder, bundles)),
+        ],
+        stderr=subprocess.DEVNULL,
     )
     try:
         yield f"http://{address}"
@@ -48,11 +75,12 @@ def opa_url(opa_binary: str) -> Iterator[str]:
 
 
 @pytest.fixture
-async def opa_for(opa_url: str) -> AsyncIterator[Any]:
+async def opa_for(opa_url: str, opa_folder: Path, bundles: str) -> AsyncIterator[Any]:
     made: list[OpaEngine] = []
+    key = load_or_create_signing_key(opa_folder / "policy-signing.pem")
 
     async def loaded(bundle: PolicyBundle) -> OpaEngine:
-        engine = OpaEngine(opa_url)
+        engine = OpaEngine(opa_url, bundles, key)
         made.append(engine)
         await engine.load(bundle)
         return engine

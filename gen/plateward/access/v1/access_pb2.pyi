@@ -24,6 +24,32 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _PolicyState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PolicyStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PolicyState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    POLICY_STATE_UNSPECIFIED: _PolicyState.ValueType  # 0
+    POLICY_STATE_PROPOSED: _PolicyState.ValueType  # 1
+    """Proposed by one person; waits for a second."""
+    POLICY_STATE_IN_FORCE: _PolicyState.ValueType  # 2
+    """Decides."""
+    POLICY_STATE_SUPERSEDED: _PolicyState.ValueType  # 3
+    """Was in force, and is kept."""
+
+class PolicyState(_PolicyState, metaclass=_PolicyStateEnumTypeWrapper):
+    """Where a version of a policy stands."""
+
+POLICY_STATE_UNSPECIFIED: PolicyState.ValueType  # 0
+POLICY_STATE_PROPOSED: PolicyState.ValueType  # 1
+"""Proposed by one person; waits for a second."""
+POLICY_STATE_IN_FORCE: PolicyState.ValueType  # 2
+"""Decides."""
+POLICY_STATE_SUPERSEDED: PolicyState.ValueType  # 3
+"""Was in force, and is kept."""
+Global___PolicyState: _TypeAlias = PolicyState  # noqa: Y015
+
 class _AccountState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -406,12 +432,23 @@ class Policy(_message.Message):
     PROHIBITED_FIELD_NUMBER: _builtins.int
     RETENTION_FIELD_NUMBER: _builtins.int
     PACKS_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    PROPOSED_BY_FIELD_NUMBER: _builtins.int
+    ACTIVATED_BY_FIELD_NUMBER: _builtins.int
+    PROPOSED_AT_FIELD_NUMBER: _builtins.int
+    ACTIVATED_AT_FIELD_NUMBER: _builtins.int
     agency_id: _builtins.str
     """Agency. Example: "elk-grove-pd"."""
     version: _builtins.str
     """First 16 hex digits of the SHA-256 of rules and document. Example: "9f2c4e1a77b0c3d2"."""
     document: _builtins.str
     """The document (YAML) that rules and public page are made from."""
+    state: Global___PolicyState.ValueType
+    """Where it stands, in a list of versions. Example: POLICY_STATE_IN_FORCE."""
+    proposed_by: _builtins.str
+    """Who proposed it. Example: "m-3001"."""
+    activated_by: _builtins.str
+    """Who put it in force: somebody else. Example: "m-4001"."""
     @_builtins.property
     def effective_at(self) -> _timestamp_pb2.Timestamp:
         """When it took effect. Example: 2026-11-01T00:00:00Z."""
@@ -432,6 +469,14 @@ class Policy(_message.Message):
     def packs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Jurisdiction packs that apply. Example: ["ca"]."""
 
+    @_builtins.property
+    def proposed_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was proposed. Example: 2026-11-20T10:00:00Z."""
+
+    @_builtins.property
+    def activated_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was put in force. Example: 2026-11-21T09:00:00Z."""
+
     def __init__(
         self,
         *,
@@ -443,10 +488,15 @@ class Policy(_message.Message):
         prohibited: _abc.Iterable[Global___Clause] | None = ...,
         retention: _abc.Iterable[Global___RetentionRule] | None = ...,
         packs: _abc.Iterable[_builtins.str] | None = ...,
+        state: Global___PolicyState.ValueType = ...,
+        proposed_by: _builtins.str = ...,
+        activated_by: _builtins.str = ...,
+        proposed_at: _timestamp_pb2.Timestamp | None = ...,
+        activated_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["effective_at", b"effective_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["activated_at", b"activated_at", "effective_at", b"effective_at", "proposed_at", b"proposed_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency_id", b"agency_id", "document", b"document", "effective_at", b"effective_at", "offences", b"offences", "packs", b"packs", "prohibited", b"prohibited", "retention", b"retention", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["activated_at", b"activated_at", "activated_by", b"activated_by", "agency_id", b"agency_id", "document", b"document", "effective_at", b"effective_at", "offences", b"offences", "packs", b"packs", "prohibited", b"prohibited", "proposed_at", b"proposed_at", "proposed_by", b"proposed_by", "retention", b"retention", "state", b"state", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
