@@ -21,6 +21,7 @@ from clients.cli.stack import token, up
 from clients.cli.witness import app as witness
 from clients.connection import ConnectionFileError
 from clients.gateway.command import gateway
+from clients.issuer.command import app as issuer
 
 app = typer.Typer(
     name="plateward",
@@ -40,6 +41,7 @@ app.command(rich_help_panel="Work with reads")(search)
 app.add_typer(cameras, name="cameras", rich_help_panel="Work with reads")
 app.add_typer(hits, name="hits", rich_help_panel="Work with reads")
 app.add_typer(policy, name="policy", rich_help_panel="Check the platform")
+app.add_typer(issuer, name="issuer", rich_help_panel="Members and sharing")
 app.add_typer(audit, name="audit", rich_help_panel="Check the platform")
 app.add_typer(witness, name="witness", rich_help_panel="Check the platform")
 
