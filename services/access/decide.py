@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
+from weakref import WeakValueDictionary
 
 from plateward.access.v1 import access_pb2
 from plateward.common.v1 import decision_pb2
@@ -12,10 +14,12 @@ from servicekit.clock import Clock
 from servicekit.errors import PlatewardError
 from servicekit.ids import new_id
 from services.access.approvals import Approvals
+from services.access.budgets import plate_digest
+from services.access.cases import CaseRegistry, CaseSystemUnavailableError
 from services.access.engines import Engine, unavailable
 from services.access.facts import case_number, rego_input
 from services.access.policy import PolicyBundle
-from services.access.store import Facts, Store
+from services.access.store import Facts, Look, Store
 
 _TOUCH_EVERY = timedelta(hours=1)
 # The version in force, the one that comes, and the one in force again.
@@ -27,13 +31,25 @@ class Core:
     """Decides by one bundle on one engine. It is also the access service's own decider."""
 
     def __init__(
-        self, store: Store, approvals: Approvals, engine: Engine, bundle: PolicyBundle, clock: Clock
+        self,
+        store: Store,
+        approvals: Approvals,
+        engine: Engine,
+        bundle: PolicyBundle,
+        clock: Clock,
+        *,
+        look_key: bytes = b"",
+        cases: CaseRegistry | None = None,
     ) -> None:
         self._store = store
         self._approvals = approvals
         self._touched: dict[tuple[str, str], datetime] = {}
         self._engine = engine
         self._clock = clock
+        self._look_key = look_key
+        # None: the embedded table, which is read together with the other facts.
+        self._cases = cases
+        self._looking: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
         self.bundle = bundle
         # While a version is being taken up, the engine may answer by it before it is the one in force.
         self._coming: PolicyBundle | None = None
@@ -60,14 +76,39 @@ class Core:
         Raises:
             PlatewardError: DECISION_UNAVAILABLE: the engine has no answer.
         """
-        now = self._clock.now()
+        look = self._look(request)
+        if not look.plate_digest:
+            return await self._decided(request, look)
+        # One look of a member at a time: two at once could not see each other, and a budget would be overrun.
+        async with self._looking.setdefault(
+            (request.subject.agency_id, request.subject.member_id), asyncio.Lock()
+        ):
+            return await self._decided(request, look)
+
+    def _look(self, request: access_pb2.DecideRequest) -> Look:
+        """Return what the call looks for; the following pages of a query are no new look."""
+        since = (self._clock.now() - timedelta(days=self.bundle.data["budgets"]["days"])).date()
+        counted = request.plate and request.subject.member_id and not request.next_page
+        digest = plate_digest(self._look_key, request.subject.agency_id, request.plate) if counted else b""
+        return Look(case_number(request.purpose), digest, since)
+
+    async def _facts(self, request: access_pb2.DecideRequest, look: Look, now: datetime) -> Facts:
         subject = request.subject
-        number = case_number(request.purpose)
         facts = await self._store.facts(
-            subject.agency_id, subject.member_id, request.owner_agency_ids, now, number
+            subject.agency_id, subject.member_id, request.owner_agency_ids, now, look
         )
+        if self._cases is not None and look.case_number:
+            try:
+                facts = replace(facts, case=await self._cases.find(subject.agency_id, look.case_number))
+            except CaseSystemUnavailableError:
+                facts = replace(facts, case=None, cases_answer=False)
         if request.approval_id:
             facts = replace(facts, approved=await self._approvals.holds(request))
+        return facts
+
+    async def _decided(self, request: access_pb2.DecideRequest, look: Look) -> decision_pb2.Decision:
+        now, subject = self._clock.now(), request.subject
+        facts = await self._facts(request, look, now)
         result = await self._evaluated(request, facts, now)
         decision = decision_pb2.Decision(
             effect=decision_pb2.EFFECT_ALLOW if result["effect"] == "allow" else decision_pb2.EFFECT_DENY,
@@ -82,6 +123,8 @@ class Core:
             await self._use_approval(request, decision)
         if decision.effect == decision_pb2.EFFECT_ALLOW:
             await self._touch(subject.agency_id, subject.member_id, now)
+            if look.plate_digest:
+                await self._store.looked(subject.agency_id, subject.member_id, look, now)
             self._oblige(decision.obligations, result["obligations"])
         else:
             decision.obligations.second_approver = result["obligations"]["second_approver"]

@@ -29,6 +29,20 @@ class AccessSettings(ServiceSettings, DatabaseSettings):
     signing_key_file: Path = Field(
         description="Key that signs policy versions: P-256 (PEM), mode 0600; made on the first start where it is absent. The OPA server is given its public half."
     )
+    case_url: str = Field(
+        "",
+        pattern=r"^(https?://.+)?$",
+        description="Address of the agency's case system (CAD/RMS); empty looks numbers up in the embedded table that PutCase fills.",
+    )
+    case_token_file: Path | None = Field(
+        None, description="File with the token for the case system, sent as Authorization: Bearer."
+    )
+    case_timeout_seconds: float = Field(
+        1.0,
+        gt=0,
+        le=10,
+        description="How long the case system may take; after that a number counts as unchecked and opens nothing.",
+    )
     policy_document: str = Field(
         "",
         description="File of the agency's policy (YAML) for the first start; empty takes the sample that SEED names, or elk-grove-pd. Once people have published a version, that one holds.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from psycopg.rows import DictRow
@@ -23,6 +23,32 @@ _MEMBER = (
 INACTIVE = timedelta(days=90)
 
 CASE = "SELECT offence, unit, opened_at, closed_at FROM cases WHERE agency_id = %s AND case_number = %s"
+_FACTS = f"""
+SELECT a.kind, m.*, c.offence, c.opened_at, c.closed_at, l.looks, l.case_plates, l.known
+FROM (SELECT 1) AS one
+LEFT JOIN agencies a ON a.agency_id = %(agency)s
+LEFT JOIN (SELECT {_MEMBER.replace("%s", "%(unused)s")} FROM members) m ON m.agency_id = %(agency)s AND m.member_id = %(member)s
+LEFT JOIN cases c ON c.agency_id = %(agency)s AND c.case_number = %(case)s
+CROSS JOIN LATERAL (
+  SELECT coalesce(sum(looks) FILTER (WHERE member_id = %(member)s AND plate_digest = %(plate)s AND day > %(since)s), 0)::int AS looks,
+    count(DISTINCT plate_digest) FILTER (WHERE case_number = %(case)s)::int AS case_plates,
+    coalesce(bool_or(case_number = %(case)s AND plate_digest = %(plate)s), false) AS known
+  FROM case_looks WHERE length(%(plate)s) > 0 AND agency_id = %(agency)s
+    AND ((member_id = %(member)s AND plate_digest = %(plate)s) OR (case_number = %(case)s AND %(case)s <> ''))
+) l
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a call looks for, as budgets count it: no plate in clear text."""
+
+    case_number: str
+    plate_digest: bytes
+    since: date
+
+
+NO_LOOK = Look("", b"", date.min)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,27 +73,49 @@ class Store:
         self._pool = pool
 
     async def facts(
-        self, agency_id: str, member_id: str, owners: Sequence[str], now: datetime, case_number: str = ""
+        self, agency_id: str, member_id: str, owners: Sequence[str], now: datetime, look: Look = NO_LOOK
     ) -> Facts:
         """Return the facts for a decision, read fresh: a revocation holds from the next call on."""
+        foreign = [owner for owner in owners if owner != agency_id]
         async with self._pool.connection() as connection, connection.pipeline():
-            agency = await connection.execute("SELECT kind FROM agencies WHERE agency_id = %s", (agency_id,))
-            member = await connection.execute(
-                f"SELECT {_MEMBER} FROM members WHERE agency_id = %s AND member_id = %s",
-                (now - INACTIVE, agency_id, member_id),
+            one = await connection.execute(
+                _FACTS,
+                {
+                    "agency": agency_id, "member": member_id, "unused": now - INACTIVE, "case": look.case_number,
+                    "plate": look.plate_digest, "since": look.since,
+                },
+            )  # fmt: skip
+            agreements = (
+                await connection.execute(
+                    "SELECT owner_agency_id, camera_ids, offences, window_s FROM agreements "
+                    "WHERE partner_agency_id = %s AND owner_agency_id = ANY(%s) AND state = %s AND expires_at > %s",
+                    (agency_id, foreign, ACTIVE_AGREEMENT, now),
+                )
+                if foreign
+                else None
             )
-            agreements = await connection.execute(
-                "SELECT owner_agency_id, camera_ids, offences, window_s FROM agreements "
-                "WHERE partner_agency_id = %s AND owner_agency_id = ANY(%s) AND state = %s AND expires_at > %s",
-                (agency_id, list(owners), ACTIVE_AGREEMENT, now),
-            )
-            case = await connection.execute(CASE, (agency_id, case_number)) if case_number else None
-            kind = await agency.fetchone()
+            row = await one.fetchone()
+            assert row is not None
             return Facts(
-                kind["kind"] if kind else None,
-                await member.fetchone(),
-                await agreements.fetchall(),
-                await case.fetchone() if case else None,
+                row["kind"],
+                row if row["member_id"] is not None else None,
+                await agreements.fetchall() if agreements else [],
+                {"offence": row["offence"], "opened_at": row["opened_at"], "closed_at": row["closed_at"]}
+                if row["offence"] is not None
+                else None,
+                looks=row["looks"],
+                case_plates=row["case_plates"],
+                new_plate=bool(look.plate_digest and look.case_number and not row["known"]),
+            )
+
+    async def looked(self, agency_id: str, member_id: str, look: Look, now: datetime) -> None:
+        """Count a look for a plate. Lost at worst with the last moments before a crash: the log has every one."""
+        async with self._pool.connection() as connection:
+            await connection.execute("SET LOCAL synchronous_commit = off")
+            await connection.execute(
+                "INSERT INTO case_looks AS c (agency_id, member_id, case_number, plate_digest, day, looks) VALUES (%s, %s, %s, %s, %s, 1) "
+                "ON CONFLICT (agency_id, member_id, plate_digest, case_number, day) DO UPDATE SET looks = c.looks + 1",
+                (agency_id, member_id, look.case_number, look.plate_digest, now.date()),
             )
 
     async def is_empty(self) -> bool:

@@ -19,7 +19,9 @@ from servicekit.kit import Kit
 from servicekit.server import Service, Wired
 from services.access.agreements import Agreements
 from services.access.approvals import Approvals
+from services.access.budgets import look_key
 from services.access.bundles import load_or_create_signing_key
+from services.access.cases import CaseRegistry, HttpCaseRegistry
 from services.access.decide import Core
 from services.access.engines import Engine, OpaEngine, RegopyEngine
 from services.access.members import Members
@@ -73,13 +75,18 @@ async def wire(settings: AccessSettings, kit: Kit) -> AsyncIterator[Wired]:
     engine: Engine = RegopyEngine()
     if settings.opa_url:
         engine = OpaEngine(settings.opa_url, settings.bundle_listen, key)
+    cases: CaseRegistry | None = None
+    if settings.case_url:
+        cases = HttpCaseRegistry(
+            settings.case_url, timeout_s=settings.case_timeout_seconds, token_file=settings.case_token_file
+        )
     pool = await open_pool(settings)
     try:
         await migrate(pool, "services.access")
         store, publisher = Store(pool), Publisher(pool, key, kit.clock)
         bundle = await publisher.begin(lambda: _document(settings))
         approvals = Approvals(pool, kit.clock)
-        core = Core(store, approvals, engine, bundle, kit.clock)
+        core = Core(store, approvals, engine, bundle, kit.clock, look_key=look_key(key), cases=cases)
         members = await seed(store, bundle, settings.seed, kit.clock) if settings.seed else 0
         audit = kit.remote_audit()
 
@@ -103,6 +110,8 @@ async def wire(settings: AccessSettings, kit: Kit) -> AsyncIterator[Wired]:
         yield Wired(servicer=AccessServicer(core, parts), audit=audit, decider=core, on_ready=on_ready)
     finally:
         await engine.close()
+        if cases is not None:
+            await cases.close()
         await pool.close()
 
 
