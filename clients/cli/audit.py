@@ -16,6 +16,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from clients.cli.audit_disclosure import app as disclosure
+from clients.cli.audit_flags import app as flags
+from clients.cli.audit_review import app as review
+from clients.cli.audit_vendor import import_vendor
 from clients.cli.audit_verdict import Verdict
 from clients.cli.audit_verify import Trust, kept_notes, verify_export
 from clients.connection import Connection
@@ -24,7 +28,14 @@ from plateward.common.v1 import action_pb2, types_pb2
 from servicekit.channels import bearer
 from servicekit.errors import parse_rpc_error
 
-app = typer.Typer(no_args_is_help=True, help="Check the audit log: export it, verify it offline, search it.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="The audit log: export it, verify it offline, search it; review it every 90 days; look at misuse flags; disclose.",
+)
+app.add_typer(review, name="review")
+app.add_typer(flags, name="flags")
+app.add_typer(disclosure, name="disclosure")
+app.command("import-vendor")(import_vendor)
 Connect = Annotated[Path, typer.Option("--connect", help="Folder of the stack (stack.json).")]
 DEFAULT = Path(".plateward")
 

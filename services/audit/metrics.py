@@ -28,3 +28,8 @@ class LogMetrics:
             "Witnesses that refused the log's latest checkpoint: look at once, the log or the witness is wrong.",
             registry=registry,
         )
+        self.audits_overdue = Gauge(
+            "plateward_audit_reviews_overdue",
+            "Periodic audits that are due and not signed off.",
+            registry=registry,
+        )

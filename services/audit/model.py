@@ -71,6 +71,19 @@ class Sealer:
             SealedEntryError: the key was destroyed by order, or the payload is not the leaf's.
             servicekit.crypto.UnsealError: the payload or its key was altered.
         """
+        _, payload = self.opening(leaf, sealed, wrapped_key)
+        event = event_pb2.AuditEvent.FromString(payload)
+        if event.event_id != Leaf.parse(leaf).event_id:
+            raise SealedEntryError("the payload is another event's")
+        return event
+
+    def opening(self, leaf: bytes, sealed: bytes, wrapped_key: bytes | None) -> tuple[bytes, bytes]:
+        """Return salt and event bytes that open a leaf's commitment.
+
+        Raises:
+            SealedEntryError: the key was destroyed by order, or the payload is not the leaf's.
+            servicekit.crypto.UnsealError: the payload or its key was altered.
+        """
         if not wrapped_key:
             raise SealedEntryError("the key was destroyed by order")
         try:
@@ -79,10 +92,9 @@ class Sealer:
             raise SealedEntryError(f"the leaf was altered: {error}") from error
         opened = open_sealed(open_sealed(self._master, wrapped_key, parsed.core), sealed, parsed.core)
         salt, payload = opened[: leaves.SALT_BYTES], opened[leaves.SALT_BYTES :]
-        event = event_pb2.AuditEvent.FromString(payload)
-        if leaves.commitment(salt, payload) != parsed.commitment or event.event_id != parsed.event_id:
+        if leaves.commitment(salt, payload) != parsed.commitment:
             raise SealedEntryError("the payload does not open the leaf's commitment")
-        return event
+        return salt, payload
 
     def digest(self, event: event_pb2.AuditEvent) -> bytes:
         """Return a keyed digest of a whole event: tells the same event from another with the same ID."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from datetime import UTC, timedelta
 from typing import Any
 
@@ -15,9 +16,17 @@ from servicekit.clock import Clock
 from servicekit.context import current
 from servicekit.crypto import UnsealError
 from servicekit.errors import PlatewardError
+from services.audit.disclosure import Disclosure, Sealing
 from services.audit.export import export, tile_or_bundle
+from services.audit.misuse.follower import Follower
+from services.audit.misuse.rpc import MisuseMethods
+from services.audit.misuse.store import FlagStore
 from services.audit.model import SealedEntryError, Sealer
+from services.audit.periodic.report import Reporter
+from services.audit.periodic.rpc import PeriodicMethods
+from services.audit.periodic.store import AuditStore
 from services.audit.publishing import CosignatureError, Publisher
+from services.audit.rpc_disclosure import DisclosureMethods
 from services.audit.sequencer import Sequencer
 from services.audit.store import Store
 from tlog.hashing import leaf_hash
@@ -32,24 +41,34 @@ _PAYLOADS_FOR = (action_pb2.CALLER_KIND_PORTAL, action_pb2.CALLER_KIND_OPERATOR)
 _ANSWERS = (event_pb2.PHASE_OUTCOME, event_pb2.PHASE_CHANGE)
 
 
-class AuditServicer:
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the methods work with."""
+
+    sequencer: Sequencer
+    publisher: Publisher
+    store: Store
+    sealer: Sealer
+    page_key: bytes
+    clock: Clock
+    audits: AuditStore
+    reporter: Reporter
+    flags: FlagStore
+    follower: Follower
+    disclosure: Disclosure
+    sealing: Sealing
+
+
+class AuditServicer(PeriodicMethods, MisuseMethods, DisclosureMethods):
     """Appends, proofs, tiles, export, search."""
 
-    def __init__(
-        self,
-        sequencer: Sequencer,
-        publisher: Publisher,
-        store: Store,
-        sealer: Sealer,
-        page_key: bytes,
-        clock: Clock,
-    ) -> None:
-        self._sequencer = sequencer
-        self._publisher = publisher
-        self._store = store
-        self._sealer = sealer
-        self._page_key = page_key
-        self._clock = clock
+    def __init__(self, parts: Parts) -> None:
+        self._sequencer, self._publisher, self._store = parts.sequencer, parts.publisher, parts.store
+        self._sealer, self._page_key, self._clock = parts.sealer, parts.page_key, parts.clock
+        self._audits, self._reporter = parts.audits, parts.reporter
+        self._flags, self._follower = parts.flags, parts.follower
+        self._disclosure, self._sealing = parts.disclosure, parts.sealing
+        self._flagged = self.flagged
 
     async def Append(self, request: audit_pb2.AppendRequest, context: Any) -> audit_pb2.AppendResponse:
         return audit_pb2.AppendResponse(receipt=await self._sequencer.append(request.event))
@@ -160,7 +179,10 @@ class AuditServicer:
     ) -> audit_pb2.CountEventsResponse:
         since = self._clock.now() - timedelta(days=request.days)
         answered, refused = await self._store.count(action_pb2.ACTION_SEARCH, _ANSWERS, since)
-        return audit_pb2.CountEventsResponse(searches=answered, refused=refused)
+        counts = audit_pb2.CountEventsResponse(searches=answered, refused=refused)
+        if (last := await self._audits.last_signed_off()) is not None:
+            counts.last_audit_at.FromDatetime(last)
+        return counts
 
     def _token(self, index: int) -> str:
         mac = hmac.digest(self._page_key, str(index).encode(), "sha256")[:12].hex()

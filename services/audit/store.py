@@ -12,6 +12,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import DictRow
 
+from plateward.common.v1 import action_pb2
 from servicekit.database import Pool
 from services.audit.model import Entry
 from tlog.hashing import leaf_hash
@@ -32,6 +33,7 @@ _ENTRY_COLUMNS = (
     "entry",
 )
 _PAGE = 4096
+_DISCLOSE = action_pb2.ACTION_DISCLOSE
 # Which term narrows a search most: the others are checked on what it finds.
 _SELECTIVE = ("plate", "case", "member", "action", "by", "agency")
 
@@ -154,6 +156,11 @@ class Store:
                 return
             after = rows[-1]["size"]
 
+    async def checkpoint_at_or_after(self, size: int) -> str | None:
+        """Return the first checkpoint that covers so many entries, or None."""
+        row = await self._one("SELECT note FROM checkpoints WHERE size >= %s ORDER BY size LIMIT 1", (size,))
+        return row["note"] if row else None
+
     async def tile(self, level: int, index: int) -> bytes | None:
         """Return a full hash tile, or None."""
         row = await self._one("SELECT data FROM tiles WHERE level = %s AND index = %s", (level, index))
@@ -174,6 +181,14 @@ class Store:
             (start, end),
         )
         return [_payload(r) for r in rows]
+
+    async def sealing_leaves(self) -> list[bytes]:
+        """Return the leaves of sealing orders."""
+        rows = await self._all(
+            "SELECT entry FROM entries WHERE action = %s AND position('\nseals '::bytea IN entry) > 0",
+            (_DISCLOSE,),
+        )
+        return [bytes(r["entry"]) for r in rows]
 
     async def rows(self, start: int, end: int) -> list[dict[str, Any]]:
         """Return every column of a range of entries, with their keys and search terms, as stored: gaps stay gaps."""

@@ -15,6 +15,8 @@ COMMENT ON COLUMN entries.digest IS 'keyed digest of the event: the same ID with
 COMMENT ON COLUMN entries.sealed IS 'salt and event, AES-256-GCM under the entry''s own key';
 COMMENT ON COLUMN entries.entry IS 'public leaf: event ID, salted commitment, hash of this row, hash of the wrapped key';
 CREATE INDEX entries_occurred ON entries (occurred_at);
+-- Sealing orders (ACTION_DISCLOSE) are few and looked for at every start.
+CREATE INDEX entries_disclosures ON entries (index) WHERE action = 32;
 
 -- The key of each entry's payload under the master key. A court's order removes a row (the owner's role does), nothing else does.
 CREATE TABLE payload_keys (

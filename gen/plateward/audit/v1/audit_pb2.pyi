@@ -602,18 +602,24 @@ class SealEventResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     RECEIPT_FIELD_NUMBER: _builtins.int
+    ORDER_RECEIPT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def receipt(self) -> _receipt_pb2.Receipt:
         """Proof that it was recorded."""
+
+    @_builtins.property
+    def order_receipt(self) -> _receipt_pb2.Receipt:
+        """Receipt of the order itself, whose public leaf names the sealed entry."""
 
     def __init__(
         self,
         *,
         receipt: _receipt_pb2.Receipt | None = ...,
+        order_receipt: _receipt_pb2.Receipt | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["order_receipt", b"order_receipt", "receipt", b"receipt"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["order_receipt", b"order_receipt", "receipt", b"receipt"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -628,22 +634,26 @@ class ExportDiscoveryRequest(_message.Message):
     PLATE_FIELD_NUMBER: _builtins.int
     PROCESS_FIELD_NUMBER: _builtins.int
     APPROVAL_ID_FIELD_NUMBER: _builtins.int
+    RECIPIENT_KEY_FIELD_NUMBER: _builtins.int
     plate: _builtins.str
     """The plate. Example: "8ABC123"."""
     process: _builtins.str
     """Legal process. Example: "subpoena 26CV00871"."""
     approval_id: _builtins.str
     """A second person's approval."""
+    recipient_key: _builtins.bytes
+    """Counsel's P-256 public key in PEM: the package is encrypted for it."""
     def __init__(
         self,
         *,
         plate: _builtins.str = ...,
         process: _builtins.str = ...,
         approval_id: _builtins.str = ...,
+        recipient_key: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval_id", b"approval_id", "plate", b"plate", "process", b"process"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval_id", b"approval_id", "plate", b"plate", "process", b"process", "recipient_key", b"recipient_key"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -692,6 +702,10 @@ class Audit(_message.Message):
     SEED_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     DUE_AT_FIELD_NUMBER: _builtins.int
+    POPULATION_FIELD_NUMBER: _builtins.int
+    SAMPLED_FIELD_NUMBER: _builtins.int
+    FOUND_FIELD_NUMBER: _builtins.int
+    SIGNED_OFF_AT_FIELD_NUMBER: _builtins.int
     audit_id: _builtins.str
     """Its ID, UUIDv7."""
     agency_id: _builtins.str
@@ -706,6 +720,12 @@ class Audit(_message.Message):
     """Seed of the draw, published. Example: the root hash of the checkpoint at the span's end."""
     state: Global___AuditState.ValueType
     """Where it stands. Example: AUDIT_STATE_PLANNED."""
+    population: _builtins.int
+    """Looks in the span that were answered; known once the sample is drawn. Example: 48211."""
+    sampled: _builtins.int
+    """Looks in the sample, flagged ones included. Example: 483."""
+    found: _builtins.int
+    """Sampled looks that have a finding. Example: 120."""
     @_builtins.property
     def span(self) -> _types_pb2.TimeWindow:
         """Span that is audited."""
@@ -713,6 +733,10 @@ class Audit(_message.Message):
     @_builtins.property
     def due_at(self) -> _timestamp_pb2.Timestamp:
         """When it is due. Example: 2027-02-01T00:00:00Z."""
+
+    @_builtins.property
+    def signed_off_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was signed off."""
 
     def __init__(
         self,
@@ -726,10 +750,14 @@ class Audit(_message.Message):
         seed: _builtins.bytes = ...,
         state: Global___AuditState.ValueType = ...,
         due_at: _timestamp_pb2.Timestamp | None = ...,
+        population: _builtins.int = ...,
+        sampled: _builtins.int = ...,
+        found: _builtins.int = ...,
+        signed_off_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["due_at", b"due_at", "span", b"span"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["due_at", b"due_at", "signed_off_at", b"signed_off_at", "span", b"span"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency_id", b"agency_id", "approver_id", b"approver_id", "audit_id", b"audit_id", "due_at", b"due_at", "reviewer_id", b"reviewer_id", "sample_rate", b"sample_rate", "seed", b"seed", "span", b"span", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency_id", b"agency_id", "approver_id", b"approver_id", "audit_id", b"audit_id", "due_at", b"due_at", "found", b"found", "population", b"population", "reviewer_id", b"reviewer_id", "sample_rate", b"sample_rate", "sampled", b"sampled", "seed", b"seed", "signed_off_at", b"signed_off_at", "span", b"span", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -856,6 +884,7 @@ class RecordFindingRequest(_message.Message):
     FINDING_FIELD_NUMBER: _builtins.int
     NOTE_FIELD_NUMBER: _builtins.int
     CORRECTIVE_ACTION_FIELD_NUMBER: _builtins.int
+    CORRECTIVE_DUE_AT_FIELD_NUMBER: _builtins.int
     audit_id: _builtins.str
     """The audit."""
     index: _builtins.int
@@ -866,6 +895,10 @@ class RecordFindingRequest(_message.Message):
     """In a sentence. Example: "case exists, assigned to the member's unit, plate in the report"."""
     corrective_action: _builtins.str
     """What must be done. Example: "retrain by 2027-01-15"."""
+    @_builtins.property
+    def corrective_due_at(self) -> _timestamp_pb2.Timestamp:
+        """When that must be done. Example: 2027-01-15T00:00:00Z."""
+
     def __init__(
         self,
         *,
@@ -874,10 +907,11 @@ class RecordFindingRequest(_message.Message):
         finding: Global___FindingKind.ValueType = ...,
         note: _builtins.str = ...,
         corrective_action: _builtins.str = ...,
+        corrective_due_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["corrective_due_at", b"corrective_due_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["audit_id", b"audit_id", "corrective_action", b"corrective_action", "finding", b"finding", "index", b"index", "note", b"note"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audit_id", b"audit_id", "corrective_action", b"corrective_action", "corrective_due_at", b"corrective_due_at", "finding", b"finding", "index", b"index", "note", b"note"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1236,6 +1270,62 @@ class DisposeFlagResponse(_message.Message):
 Global___DisposeFlagResponse: _TypeAlias = DisposeFlagResponse  # noqa: Y015
 
 @_typing.final
+class ProtectPlatesRequest(_message.Message):
+    """Plates to protect."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLATES_FIELD_NUMBER: _builtins.int
+    REMOVE_FIELD_NUMBER: _builtins.int
+    remove: _builtins.bool
+    """End the protection instead. Example: false."""
+    @_builtins.property
+    def plates(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The plates; neither stored nor logged in clear. Example: ["7ABC123"]."""
+
+    def __init__(
+        self,
+        *,
+        plates: _abc.Iterable[_builtins.str] | None = ...,
+        remove: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["plates", b"plates", "remove", b"remove"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProtectPlatesRequest: _TypeAlias = ProtectPlatesRequest  # noqa: Y015
+
+@_typing.final
+class ProtectPlatesResponse(_message.Message):
+    """Protected."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROTECTED_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    protected: _builtins.int
+    """How many plates of the agency are protected now. Example: 143."""
+    @_builtins.property
+    def receipt(self) -> _receipt_pb2.Receipt:
+        """Proof that it was recorded."""
+
+    def __init__(
+        self,
+        *,
+        protected: _builtins.int = ...,
+        receipt: _receipt_pb2.Receipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["protected", b"protected", "receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProtectPlatesResponse: _TypeAlias = ProtectPlatesResponse  # noqa: Y015
+
+@_typing.final
 class ImportVendorAuditRequest(_message.Message):
     """A part of another vendor's audit export."""
 
@@ -1270,8 +1360,12 @@ class ImportVendorAuditResponse(_message.Message):
     ROWS_FIELD_NUMBER: _builtins.int
     FLAGS_FIELD_NUMBER: _builtins.int
     RECEIPT_FIELD_NUMBER: _builtins.int
+    MALFORMED_FIELD_NUMBER: _builtins.int
+    MALFORMED_ROWS_FIELD_NUMBER: _builtins.int
     rows: _builtins.int
     """Rows read. Example: 48211."""
+    malformed_rows: _builtins.int
+    """How many rows could not be read. Example: 3."""
     @_builtins.property
     def flags(self) -> _containers.RepeatedCompositeFieldContainer[Global___Flag]:
         """The flags."""
@@ -1280,16 +1374,22 @@ class ImportVendorAuditResponse(_message.Message):
     def receipt(self) -> _receipt_pb2.Receipt:
         """Proof that it was recorded."""
 
+    @_builtins.property
+    def malformed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Rows that could not be read, the first 100 with line and reason. Example: ["line 12: no time"]."""
+
     def __init__(
         self,
         *,
         rows: _builtins.int = ...,
         flags: _abc.Iterable[Global___Flag] | None = ...,
         receipt: _receipt_pb2.Receipt | None = ...,
+        malformed: _abc.Iterable[_builtins.str] | None = ...,
+        malformed_rows: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["flags", b"flags", "receipt", b"receipt", "rows", b"rows"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["flags", b"flags", "malformed", b"malformed", "malformed_rows", b"malformed_rows", "receipt", b"receipt", "rows", b"rows"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -125,6 +125,11 @@ class AuditServiceStub:
                 request_serializer=plateward_dot_audit_dot_v1_dot_audit__pb2.DisposeFlagRequest.SerializeToString,
                 response_deserializer=plateward_dot_audit_dot_v1_dot_audit__pb2.DisposeFlagResponse.FromString,
                 _registered_method=True)
+        self.ProtectPlates = channel.unary_unary(
+                '/plateward.audit.v1.AuditService/ProtectPlates',
+                request_serializer=plateward_dot_audit_dot_v1_dot_audit__pb2.ProtectPlatesRequest.SerializeToString,
+                response_deserializer=plateward_dot_audit_dot_v1_dot_audit__pb2.ProtectPlatesResponse.FromString,
+                _registered_method=True)
         self.ImportVendorAudit = channel.stream_unary(
                 '/plateward.audit.v1.AuditService/ImportVendorAudit',
                 request_serializer=plateward_dot_audit_dot_v1_dot_audit__pb2.ImportVendorAuditRequest.SerializeToString,
@@ -267,6 +272,13 @@ class AuditServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ProtectPlates(self, request, context):
+        """Name plates that no member may look at on his own account: members' own, their families', canaries. Kept as keyed digests.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ImportVendorAudit(self, request_iterator, context):
         """Run the detectors on another vendor's audit export.
         """
@@ -373,6 +385,11 @@ def add_AuditServiceServicer_to_server(servicer, server):
                     servicer.DisposeFlag,
                     request_deserializer=plateward_dot_audit_dot_v1_dot_audit__pb2.DisposeFlagRequest.FromString,
                     response_serializer=plateward_dot_audit_dot_v1_dot_audit__pb2.DisposeFlagResponse.SerializeToString,
+            ),
+            'ProtectPlates': grpc.unary_unary_rpc_method_handler(
+                    servicer.ProtectPlates,
+                    request_deserializer=plateward_dot_audit_dot_v1_dot_audit__pb2.ProtectPlatesRequest.FromString,
+                    response_serializer=plateward_dot_audit_dot_v1_dot_audit__pb2.ProtectPlatesResponse.SerializeToString,
             ),
             'ImportVendorAudit': grpc.stream_unary_rpc_method_handler(
                     servicer.ImportVendorAudit,
@@ -872,6 +889,33 @@ class AuditService:
             '/plateward.audit.v1.AuditService/DisposeFlag',
             plateward_dot_audit_dot_v1_dot_audit__pb2.DisposeFlagRequest.SerializeToString,
             plateward_dot_audit_dot_v1_dot_audit__pb2.DisposeFlagResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ProtectPlates(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/plateward.audit.v1.AuditService/ProtectPlates',
+            plateward_dot_audit_dot_v1_dot_audit__pb2.ProtectPlatesRequest.SerializeToString,
+            plateward_dot_audit_dot_v1_dot_audit__pb2.ProtectPlatesResponse.FromString,
             options,
             channel_credentials,
             insecure,

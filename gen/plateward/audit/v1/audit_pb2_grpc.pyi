@@ -69,6 +69,8 @@ class AuditServiceStub:
     """Patterns of misuse that wait for review."""
     DisposeFlag: _grpc.UnaryUnaryMultiCallable[_audit_pb2.DisposeFlagRequest, _audit_pb2.DisposeFlagResponse]
     """Record what a flag turned out to be."""
+    ProtectPlates: _grpc.UnaryUnaryMultiCallable[_audit_pb2.ProtectPlatesRequest, _audit_pb2.ProtectPlatesResponse]
+    """Name plates that no member may look at on his own account: members' own, their families', canaries. Kept as keyed digests."""
     ImportVendorAudit: _grpc.StreamUnaryMultiCallable[_audit_pb2.ImportVendorAuditRequest, _audit_pb2.ImportVendorAuditResponse]
     """Run the detectors on another vendor's audit export."""
     CountEvents: _grpc.UnaryUnaryMultiCallable[_audit_pb2.CountEventsRequest, _audit_pb2.CountEventsResponse]
@@ -115,6 +117,8 @@ class AuditServiceAsyncStub(AuditServiceStub):
     """Patterns of misuse that wait for review."""
     DisposeFlag: _aio.UnaryUnaryMultiCallable[_audit_pb2.DisposeFlagRequest, _audit_pb2.DisposeFlagResponse]  # type: ignore[assignment]
     """Record what a flag turned out to be."""
+    ProtectPlates: _aio.UnaryUnaryMultiCallable[_audit_pb2.ProtectPlatesRequest, _audit_pb2.ProtectPlatesResponse]  # type: ignore[assignment]
+    """Name plates that no member may look at on his own account: members' own, their families', canaries. Kept as keyed digests."""
     ImportVendorAudit: _aio.StreamUnaryMultiCallable[_audit_pb2.ImportVendorAuditRequest, _audit_pb2.ImportVendorAuditResponse]  # type: ignore[assignment]
     """Run the detectors on another vendor's audit export."""
     CountEvents: _aio.UnaryUnaryMultiCallable[_audit_pb2.CountEventsRequest, _audit_pb2.CountEventsResponse]  # type: ignore[assignment]
@@ -266,6 +270,14 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_audit_pb2.DisposeFlagResponse, _abc.Awaitable[_audit_pb2.DisposeFlagResponse]]:
         """Record what a flag turned out to be."""
+
+    @_abc_1.abstractmethod
+    def ProtectPlates(
+        self,
+        request: _audit_pb2.ProtectPlatesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audit_pb2.ProtectPlatesResponse, _abc.Awaitable[_audit_pb2.ProtectPlatesResponse]]:
+        """Name plates that no member may look at on his own account: members' own, their families', canaries. Kept as keyed digests."""
 
     @_abc_1.abstractmethod
     def ImportVendorAudit(
