@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from clients.cli.audit_calls import AUDITOR, DEFAULT, Auditor, Connect, ask
 from clients.cli.audit_review import Finding
@@ -28,7 +28,7 @@ def list_flags(
     """Show the flags of one's agency, newest first, each with its explanation."""
     request = audit_pb2.ListFlagsRequest(with_disposed=everything)
     answer = ask(connect, auditor, lambda s, m: s.ListFlags(request, metadata=m))
-    table = Table("flag", "when", "detector", "member", "why", "entries", "disposition")
+    table = Table(Column("flag", no_wrap=True, min_width=36), "what", "why", "disposition")
     for f in answer.flags:
         done = (
             audit_pb2.FindingKind.Name(f.disposition).removeprefix("FINDING_KIND_").lower()
@@ -38,11 +38,8 @@ def list_flags(
         shown = ", ".join(map(str, f.indexes[:6])) + (" …" if len(f.indexes) > 6 else "")
         table.add_row(
             f.flag_id,
-            f"{f.raised_at.ToDatetime():%Y-%m-%d %H:%M}",
-            f.detector,
-            f.member_id,
-            f.explanation,
-            shown,
+            f"{f.detector}, {f.member_id}, {f.raised_at.ToDatetime():%Y-%m-%d %H:%M}",
+            f"{f.explanation} (entries {shown})",
             done,
         )
     Console(highlight=False).print(table if answer.flags else "no flags: nothing waits for review")

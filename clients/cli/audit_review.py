@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from clients.cli.audit_calls import AUDITOR, DEFAULT, DESIGNEE, Auditor, Call, Connect, Designee, ask
 from plateward.audit.v1 import audit_pb2
@@ -82,15 +82,13 @@ def list_audits(auditor: Auditor = AUDITOR, connect: Connect = DEFAULT) -> None:
             audit_pb2.ListAuditsRequest(page=types_pb2.PageRequest(size=100)), metadata=m
         ),
     )
-    table = Table("audit", "span", "state", "looks", "reviewed", "due", "reviewer", "approver")
+    table = Table(Column("audit", no_wrap=True, min_width=36), "span", "state", "reviewed", "due")
     for a in answer.audits:
         due, done = a.due_at.ToDatetime(UTC), a.state == audit_pb2.AUDIT_STATE_SIGNED_OFF
         late = not done and due < datetime.now(UTC)
         table.add_row(
             a.audit_id, f"{a.span.start.ToDatetime():%Y-%m-%d} to {a.span.end.ToDatetime():%Y-%m-%d}",
-            audit_pb2.AuditState.Name(a.state).removeprefix("AUDIT_STATE_").replace("_", " ").lower(), str(a.population or ""),
-            f"{a.found} of {a.sampled}" if a.sampled else "", f"[bold red]{due:%Y-%m-%d} overdue[/]" if late else f"{due:%Y-%m-%d}",
-            a.reviewer_id, a.approver_id,
+            audit_pb2.AuditState.Name(a.state).removeprefix("AUDIT_STATE_").replace("_", " ").lower(), f"{a.found} of {a.sampled} sampled of {a.population}" if a.sampled else f"by {a.reviewer_id}", f"[bold red]{due:%Y-%m-%d} overdue[/]" if late else f"{due:%Y-%m-%d}",
         )  # fmt: skip
     Console(highlight=False).print(table)
 

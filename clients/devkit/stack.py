@@ -127,6 +127,7 @@ class Stack:
 
     def _start_services(self, report: Callable[[str], None]) -> None:
         self.start_policy_server()
+        self._run("witness", self._witness.command(self._target("witness")), {})
         for name in SERVICES:
             report(name)
             self.start(name)

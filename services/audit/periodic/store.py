@@ -96,7 +96,11 @@ class AuditStore:
     async def _looks(
         self, agency_id: str, actions: Sequence[int] | None, start: datetime, end: datetime
     ) -> AsyncIterator[list[DictRow]]:
-        term, after = self._sealer.term("agency", agency_id), -1
+        term, after, wanted = (
+            self._sealer.term("agency", agency_id),
+            -1,
+            None if actions is None else list(actions),
+        )
         (last,) = await self._all("SELECT coalesce(max(index), 0) AS last FROM entries", ())
         phases = [event_pb2.PHASE_OUTCOME, event_pb2.PHASE_CHANGE, event_pb2.PHASE_SYSTEM]
         for epoch in range((last["last"] >> EPOCH_BITS) + 1):
@@ -106,7 +110,7 @@ class AuditStore:
                     "LEFT JOIN payload_keys p USING (index) WHERE k.epoch = %s AND k.digest = %s AND k.index > %s "
                     "AND e.occurred_at >= %s AND e.occurred_at < %s AND e.phase = ANY(%s) AND (%s::int[] IS NULL OR e.action = ANY(%s::int[])) "
                     "ORDER BY k.index LIMIT %s",
-                    (epoch, term, after, start, end, phases, actions, actions, _PAGE),
+                    (epoch, term, after, start, end, phases, wanted, wanted, _PAGE),
                 )
                 if rows:
                     after = rows[-1]["index"]
