@@ -63,15 +63,16 @@ def test_what_is_sighted_has_no_free_form_field() -> None:
 @pytest.mark.parametrize("service", ["reads", "hotlist"])
 def test_no_column_names_a_person(service: str) -> None:
     migrations = sorted((ROOT / "services" / service / "migrations").glob("*.sql"))
-    assert migrations
+    seen = 0
     for migration in migrations:
         names = re.findall(
             r"^\s{2,}([a-z_]+)\s+(?:text|bytea|jsonb|uuid|bigint|real|double|integer|smallint|timestamptz)",
             migration.read_text(),
             re.MULTILINE,
         )
-        assert names, migration.name
         assert [n for n in names if PEOPLE.search(n)] == [], migration.name
+        seen += len(names)
+    assert seen
 
 
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda m: m.full_name)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import io
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -105,13 +106,12 @@ class VendorReader:
         self._pending.clear()
         if not record.strip():
             return
-        cells = next(csv.reader([record], strict=False), [])
         if self._columns is None:
-            self._columns = self._header(cells)
+            self._columns = self._header(_cells(record))
             return
         self.rows += 1
         try:
-            self._held.append(self._look(cells))
+            self._held.append(self._look(_cells(record)))
         except ValueError as error:
             if len(self.malformed) < _MOST_MALFORMED:
                 self.malformed.append((self._line, str(error)))
@@ -160,6 +160,13 @@ class VendorReader:
         if at is None:
             raise ValueError(f"the time {text[:40]!r} has no known form")
         return (at if at.tzinfo else at.replace(tzinfo=zone)).astimezone(UTC)
+
+
+def _cells(record: str) -> list[str]:
+    try:
+        return next(csv.reader(io.StringIO(record, newline="")), [])
+    except csv.Error as error:
+        raise VendorError(f"this is no line of a CSV file ({error})") from error
 
 
 def _number(text: str) -> int:

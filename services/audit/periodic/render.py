@@ -42,7 +42,21 @@ def to_html(parts: Mapping[str, Any]) -> bytes:
     )
     template = environment.from_string((files(__package__) / "report.html").read_text(encoding="utf-8"))
     numbered = {name: value for name, value in parts.items() if name[0].isdigit()}
+    numbered["4 sampled looks"] = [_condensed(row) for row in parts["4 sampled looks"]]
     return template.render(parts=parts, numbered=numbered).encode()
+
+
+def _condensed(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A sampled look in columns that fit a page."""
+
+    def joined(*names: str) -> str:
+        return ", ".join(str(row[name]) for name in names if row.get(name))
+
+    return {
+        "entry": f"{row['entry']} ({row['why']})", "who and when": joined("member", "agency", "at", "look"),
+        "for": joined("purpose", "case", "reason"), "asked for": row.get("asked for", ""), "results": row.get("results", ""),
+        "finding": row["finding"], "note": joined("note", "corrective action"),
+    }  # fmt: skip
 
 
 def _cell(value: Any) -> str:
