@@ -10,12 +10,16 @@ from typing import Annotated
 
 import typer
 
+from clients.cli.agreements import app as agreements
+from clients.cli.approvals import app as approvals
 from clients.cli.audit import app as audit
 from clients.cli.cameras import app as cameras
 from clients.cli.demo import demo
 from clients.cli.hits import app as hits
+from clients.cli.members import app as members
 from clients.cli.policy import app as policy
 from clients.cli.recognize import recognize
+from clients.cli.releases import app as releases
 from clients.cli.search import search
 from clients.cli.stack import token, up
 from clients.cli.witness import app as witness
@@ -41,6 +45,10 @@ app.command(rich_help_panel="Work with reads")(search)
 app.add_typer(cameras, name="cameras", rich_help_panel="Work with reads")
 app.add_typer(hits, name="hits", rich_help_panel="Work with reads")
 app.add_typer(policy, name="policy", rich_help_panel="Check the platform")
+app.add_typer(members, name="members", rich_help_panel="Members and sharing")
+app.add_typer(approvals, name="approvals", rich_help_panel="Members and sharing")
+app.add_typer(agreements, name="agreements", rich_help_panel="Members and sharing")
+app.add_typer(releases, name="releases", rich_help_panel="Members and sharing")
 app.add_typer(issuer, name="issuer", rich_help_panel="Members and sharing")
 app.add_typer(audit, name="audit", rich_help_panel="Check the platform")
 app.add_typer(witness, name="witness", rich_help_panel="Check the platform")

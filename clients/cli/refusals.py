@@ -13,6 +13,13 @@ from servicekit.errors import PlatewardError, parse_rpc_error
 
 REFUSED = 3
 FAILED = 4
+# What to type next, where a command does what the sentence asks for.
+_NEXT = {
+    "agency.second-person": "the same search with --ask-approval; then plateward approvals",
+    "ca.sb34-no-agreement": "plateward agreements request",
+    "agency.training-current": "an administrator: plateward members train",
+    "agency.account-inactive": "an administrator: plateward members open",
+}
 
 
 def end_refused(error: grpc.aio.AioRpcError) -> NoReturn:
@@ -33,6 +40,8 @@ def end_refused(error: grpc.aio.AioRpcError) -> NoReturn:
     console.print(str(fault), markup=False)
     for field, what in fault.violations:
         console.print(f"  {field}: {what}", markup=False)
+    if rule in _NEXT:
+        console.print(f"  next: {_NEXT[rule]}", markup=False)
     policy, request_id = fault.metadata.get("policy_version", ""), fault.metadata.get("request_id", "")
     details = [f"policy {policy}" if policy else "", f"request {request_id}" if request_id else ""]
     console.print("  " + ", ".join(detail for detail in details if detail), markup=False)

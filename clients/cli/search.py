@@ -50,6 +50,12 @@ def search(
         bool, typer.Option(help="A partner attests that results serve no prohibited use.")
     ] = False,
     rows: Annotated[int, typer.Option(min=1, max=1000, help="Most rows to show.")] = 50,
+    ask_approval: Annotated[
+        bool,
+        typer.Option(
+            help="Do not search: ask for the second person that a wide search needs (plateward approvals)."
+        ),
+    ] = False,
     member: Annotated[str, typer.Option(help="Member who searches (development issuer).")] = "m-1042",
     identity: Annotated[str, typer.Option(help="Client certificate of the connection folder.")] = "portal",
     connect: Annotated[Path, typer.Option(help="Connection folder, which holds stack.json.")] = Path(
@@ -75,6 +81,16 @@ def search(
     now = datetime.now(UTC)
     request.window.start.FromDatetime(instant(since, now))
     request.window.end.FromDatetime(instant(until, now) if until else now + timedelta(minutes=1))
+    if ask_approval:
+        from clients.cli.approvals import ask_for
+
+        ask_for(connect, member, request)
+    else:
+        make_search(connect, identity, member, request)
+
+
+def make_search(connect: Path, identity: str, member: str, request: reads_pb2.SearchReadsRequest) -> None:
+    """Make a search, and show what was found, why it was allowed, and where it is on record."""
     connection = Connection.load(connect)
     console = Console()
     try:
@@ -86,8 +102,8 @@ def search(
         console.print("There are more: narrow the search, or raise --rows.")
     decision = answer.decision
     console.print(
-        f"Allowed by {decision.rule or 'policy'}, policy version {decision.policy_version}, for {offence}"
-        f"{' ' + case if case else ''}."
+        f"Allowed by {decision.rule or 'policy'}, policy version {decision.policy_version}, for "
+        f"{' '.join(filter(None, (request.purpose.offence, request.purpose.case_number)))}."
     )
     kept = keep_receipt(connection.receipts_dir, answer.receipt)
     console.print(

@@ -52,7 +52,8 @@ AUDIT_ROLE = "plateward_audit_service"
 _DATABASES = ("audit", "access", "reads", "hotlist")
 _PATIENCE_S = 90.0
 _PORT_TRIES = 3
-_PORT_TAKEN = "Failed to bind to address"
+# In the words of gRPC, and of the system for the metrics endpoint.
+_PORT_TAKEN = ("Failed to bind to address", "Address already in use")
 # Who writes to whom: a service ends before those that its last calls need.
 _STOP_ORDER = (("recognizer", "hotlist"), ("reads",), ("access",), ("audit", "opa"), ("witness",))
 
@@ -118,7 +119,7 @@ class Stack:
                 self._start_services(report)
             except StackError as error:
                 # Somebody else took a port between looking and listening: begin again on ports that nobody wants.
-                if _PORT_TAKEN not in str(error) or not tries_left:
+                if not any(words in str(error) for words in _PORT_TAKEN) or not tries_left:
                     raise
                 self._stop_processes()
                 wanted = dict.fromkeys(PORTS, 0)

@@ -14,6 +14,7 @@ from rich.table import Table
 
 app = typer.Typer(
     no_args_is_help=True,
+    short_help="The embedded issuer of member tokens, for agencies without an identity provider.",
     help="The embedded issuer of member tokens, for agencies without an identity provider: passwords, authenticators, passkeys. "
     "An agency that has one (OpenID Connect) names it to the services instead (TOKEN_ISSUER) and does not need this.",
 )
