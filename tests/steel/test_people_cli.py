@@ -81,7 +81,7 @@ def test_agreements(plateward) -> None:
 def test_releases(plateward, tmp_path: Path) -> None:
     plateward("agreements", "register", "yolo-da", "--name", "Yolo County District Attorney",
               "--kind", "prosecutor", "--state", "US-CA")  # fmt: skip
-    filed = plateward("releases", "file", "--agency", "Yolo County DA", "--agency-id", "yolo-da", "--requester", "DDA Ines Park",
+    filed = plateward("releases", "file", "--agency", "Yolo County DA", "--agency-id", "yolo-da", "--requester", "DDA Maya Park",
                       "--purpose", "People v. Marsh, 26FE004312: presence at the scene")  # fmt: skip
     release = ID.findall(filed)[0]
     package = tmp_path / "package.zip"
