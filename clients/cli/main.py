@@ -17,6 +17,7 @@ from clients.cli.cameras import app as cameras
 from clients.cli.demo import demo
 from clients.cli.hits import app as hits
 from clients.cli.members import app as members
+from clients.cli.models import app as models
 from clients.cli.policy import app as policy
 from clients.cli.recognize import recognize
 from clients.cli.releases import app as releases
@@ -41,6 +42,7 @@ app.command(rich_help_panel="Try it")(up)
 app.command(rich_help_panel="Try it")(token)
 app.command(rich_help_panel="Read plates")(recognize)
 app.command(rich_help_panel="Read plates")(gateway)
+app.add_typer(models, name="models", rich_help_panel="Read plates")
 app.command(rich_help_panel="Work with reads")(search)
 app.add_typer(cameras, name="cameras", rich_help_panel="Work with reads")
 app.add_typer(hits, name="hits", rich_help_panel="Work with reads")

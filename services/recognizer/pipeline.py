@@ -93,13 +93,20 @@ class Pipeline:
         self.model_version = version
 
     @staticmethod
-    def load(models_dir: Path | None = None, *, threads: int = 1, provider: Provider = "cpu") -> Pipeline:
+    def load(
+        models_dir: Path | None = None,
+        *,
+        threads: int = 1,
+        provider: Provider = "cpu",
+        cache: Path | None = None,
+    ) -> Pipeline:
         """Load and warm up the models.
 
         Args:
             models_dir: folder with `manifest.json`; the models that come with the package by default.
             threads: CPU threads of one call.
             provider: hardware.
+            cache: folder of built TensorRT engines.
 
         Raises:
             ModelError: model files missing or altered.
@@ -110,12 +117,13 @@ class Pipeline:
         models = Models.load(models_dir or MODELS_FOLDER)
         limits = models.limits
         detector = Detector(
-            Engine(models.detector, provider=provider, threads=threads),
+            Engine(models.detector, provider=provider, threads=threads, cache=cache, name="detector"),
             plate_threshold=limits.plate,
             vehicle_threshold=limits.vehicle,
         )
         reader = Reader(
-            Engine(models.reader, provider=provider, threads=threads), temperature=limits.temperature
+            Engine(models.reader, provider=provider, threads=threads, cache=cache, name="reader"),
+            temperature=limits.temperature,
         )
         detector.warm_up()
         reader.warm_up()

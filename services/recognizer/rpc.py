@@ -16,10 +16,9 @@ from plateward.common.v1 import errors_pb2
 from plateward.recognizer.v1 import recognizer_pb2
 from servicekit.errors import PlatewardError
 from services.recognizer import to_proto
-from services.recognizer.decode import ImageError, ImageTooLargeError, decode
+from services.recognizer.decode import ImageError, ImageTooLargeError
 from services.recognizer.loading import Loaded
 from services.recognizer.pictures import plate_picture, vehicle_picture
-from services.recognizer.pipeline import Pipeline
 from services.recognizer.results import Image, PlateRead, VehicleRead
 from services.recognizer.session import Session, Step
 from services.recognizer.settings import RecognizerSettings
@@ -53,8 +52,7 @@ class RecognizerServicer:
                 errors_pb2.ERROR_REASON_IMAGE_TOO_LARGE,
                 f"the picture has more than {self._settings.image_most_bytes:,} bytes: scale it down or compress it more",
             )
-        pipeline = self._ready().pipeline
-        return await self._workers.run_if_room(partial(_recognized, pipeline, request))
+        return await self._workers.run_if_room(partial(_recognized, self._ready(), request))
 
     async def RecognizeStream(
         self, request: AsyncIterator[recognizer_pb2.RecognizeStreamRequest], context: Context
@@ -98,9 +96,11 @@ class RecognizerServicer:
             image_most=settings.image_most_bytes,
             idle_s=settings.stream_idle_seconds,
         )
+        camera_id, loaded = await intake.open(), self._ready()
         session = Session(
-            await intake.open(),
-            self._ready().pipeline,
+            camera_id,
+            loaded.pipeline,
+            decode=loaded.decode,
             gap=timedelta(seconds=settings.pass_gap_seconds),
             longest=timedelta(seconds=settings.pass_longest_seconds),
         )
@@ -112,7 +112,7 @@ class RecognizerServicer:
                     if isinstance(item, End)
                     else partial(session.step, item)
                 )
-                step: Step = await self._workers.run(work)
+                step: Step = await self._workers.run(work, camera_id)
                 for each in step.sightings:
                     yield _Answer(sighting=each, dropped=intake.dropped)
                 yield _Answer(
@@ -124,17 +124,15 @@ class RecognizerServicer:
                 await taking
 
 
-def _recognized(
-    pipeline: Pipeline, request: recognizer_pb2.RecognizeRequest
-) -> recognizer_pb2.RecognizeResponse:
+def _recognized(loaded: Loaded, request: recognizer_pb2.RecognizeRequest) -> recognizer_pb2.RecognizeResponse:
     begun = time.perf_counter()
     try:
-        image = decode(request.image)
+        image = loaded.decode(request.image)
     except ImageTooLargeError as error:
         raise PlatewardError(errors_pb2.ERROR_REASON_IMAGE_TOO_LARGE, str(error)) from error
     except ImageError as error:
         raise PlatewardError(errors_pb2.ERROR_REASON_IMAGE_INVALID, str(error)) from error
-    found = pipeline.recognize(image)
+    found = loaded.pipeline.recognize(image)
     response = recognizer_pb2.RecognizeResponse(
         model_version=found.model_version, width=image.shape[1], height=image.shape[0]
     )

@@ -14,6 +14,7 @@ from plateward.recognizer.v1 import recognizer_pb2
 from services.recognizer.choose import chosen
 from services.recognizer.decode import ImageError, decode
 from services.recognizer.fuse import weight
+from services.recognizer.gpu_decode import Decode
 from services.recognizer.pictures import Picture, pictures_of
 from services.recognizer.pipeline import Pipeline
 from services.recognizer.results import Image, VehicleRead
@@ -42,15 +43,23 @@ class Step:
 class Session:
     """Follows one camera. Calls come one after the other, from any thread."""
 
-    def __init__(self, camera_id: str, pipeline: Pipeline, *, gap: timedelta, longest: timedelta) -> None:
-        self._camera_id, self._pipeline = camera_id, pipeline
+    def __init__(
+        self,
+        camera_id: str,
+        pipeline: Pipeline,
+        *,
+        gap: timedelta,
+        longest: timedelta,
+        decode: Decode = decode,
+    ) -> None:
+        self._camera_id, self._pipeline, self._decode = camera_id, pipeline, decode
         self._tracker = Tracker(gap=gap, longest=longest)
         self._pictures: dict[str, tuple[float, tuple[Picture, ...]]] = {}
 
     def step(self, frame: Frame) -> Step:
         """Take the next frame. One that cannot be read counts as a frame without plates, and warns."""
         try:
-            image = decode(frame.image)
+            image = self._decode(frame.image)
         except ImageError as error:
             over = self._tracker.update(frame.number, frame.at, ())
             return self._step(over, f"frame {frame.number}: {error}")

@@ -24,12 +24,16 @@ class RecognizerSettings(ServiceSettings):
     provider: Literal["cpu", "cuda", "tensorrt"] = Field(
         default="cpu", description="Hardware that runs the models: cpu, cuda or tensorrt."
     )
+    engine_cache: Path | None = Field(
+        default=None,
+        description="Folder of TensorRT engines built by `plateward models build`; without one they are built at each start.",
+    )
     threads: int = Field(default=1, ge=1, le=64, description="CPU threads of one recognition.")
     workers: int = Field(
         default_factory=lambda: os.cpu_count() or 1,
         ge=1,
         le=256,
-        description="Pictures recognised at the same time.",
+        description="Threads that decode and recognise; left out, one for each CPU core, and four with cuda or tensorrt.",
     )
     queue_most: int = Field(
         default=32, ge=1, description="Single pictures that wait; one more is answered RESOURCE_EXHAUSTED."

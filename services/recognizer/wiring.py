@@ -10,6 +10,7 @@ from functools import partial
 from plateward.recognizer.v1 import recognizer_pb2
 from servicekit.kit import Kit
 from servicekit.server import Service, Wired
+from services.recognizer.engine import PROFILES
 from services.recognizer.loading import Loaded, load
 from services.recognizer.rpc import RecognizerServicer
 from services.recognizer.settings import RecognizerSettings
@@ -19,11 +20,19 @@ from services.recognizer.workers import Workers
 @asynccontextmanager
 async def wire(settings: RecognizerSettings, kit: Kit) -> AsyncIterator[Wired]:
     """Start the threads; health says SERVING once the models are loaded and warm."""
-    workers = Workers(settings.workers, settings.queue_most)
+    # Threads that wait for a GPU cost nothing, and fill its batches.
+    callers = 1 if "workers" in settings.model_fields_set else PROFILES[settings.provider].callers
+    workers = Workers(settings.workers * callers, settings.queue_most)
     loaded: asyncio.Future[Loaded] = asyncio.get_running_loop().create_future()
 
     async def on_ready() -> None:
-        loading = partial(load, settings.models_dir, threads=settings.threads, provider=settings.provider)
+        loading = partial(
+            load,
+            settings.models_dir,
+            threads=settings.threads,
+            provider=settings.provider,
+            cache=settings.engine_cache,
+        )
         loaded.set_result(await workers.run(loading))
 
     try:

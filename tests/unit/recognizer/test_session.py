@@ -15,6 +15,7 @@ from plateward.common.v1 import types_pb2
 from plateward.recognizer.v1 import recognizer_pb2
 from scenes.clip import Clip
 from services.recognizer.crops import MASK_GREY
+from services.recognizer.decode import decode
 from services.recognizer.pipeline import Pipeline
 from services.recognizer.session import Frame, Session
 
@@ -82,20 +83,18 @@ def test_only_crops_leave(followed, clip: Clip) -> None:
 
 
 @pytest.mark.req("R-REC-3")
-def test_the_frame_is_freed(pipeline: Pipeline, frames: list[Frame], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_frame_is_freed(pipeline: Pipeline, frames: list[Frame]) -> None:
     """After a step nothing refers to the pixels of its frame."""
-    from services.recognizer import session as module
-
     alive: list[weakref.ref] = []
-    real = module.decode
 
     def watched(data: bytes) -> np.ndarray:
-        image = real(data)
+        image = decode(data)
         alive.append(weakref.ref(image))
         return image
 
-    monkeypatch.setattr(module, "decode", watched)
-    session = Session("cam-1", pipeline, gap=timedelta(seconds=1.5), longest=timedelta(seconds=20))
+    session = Session(
+        "cam-1", pipeline, gap=timedelta(seconds=1.5), longest=timedelta(seconds=20), decode=watched
+    )
     for frame in frames[4:8]:
         session.step(frame)
     gc.collect()
