@@ -3,7 +3,8 @@
 Rules
 -----
 1. What was announced in a transaction (``announce.py``) is told when that is committed, on every replica (NOTIFY).
-2. What ends by time (agreements, training) is looked for every ``TICK_S``: no commit tells of it.
+2. What ends by time (agreements, training) is looked for every ``TICK_S``: no commit tells of it. So is the policy that
+   decides here: its commit comes before the engine has taken it up, and who asked again then would be told by the old one.
 3. A watcher gets a beat at least every ``BEAT_S`` while this process hears the database, and none while it does not: silence
    means that a revocation may go unheard, and who waits must ask again.
 4. A watcher that falls behind, and one that has just come, is told to look again at everything.
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from datetime import datetime
 
@@ -43,10 +44,15 @@ _Queue = asyncio.Queue[access_pb2.WatchRevocationsResponse]
 class Revocations:
     """Hears the database and tells the watchers of this process."""
 
-    def __init__(self, url: str, clock: Clock, draining: asyncio.Event) -> None:
+    def __init__(
+        self, url: str, clock: Clock, draining: asyncio.Event, version: Callable[[], str] = lambda: ""
+    ) -> None:
         self._url = url
         self._clock = clock
         self._draining = draining
+        self._version = version
+        self._told_version = ""
+        self.policy_moved = asyncio.Event()
         self._watchers: set[_Queue] = set()
         self._hears = False
 
@@ -79,17 +85,27 @@ class Revocations:
             self._watchers.discard(queue)
 
     async def _hear(self, connection: AsyncConnection[DictRow]) -> None:
-        seen_to = self._clock.now()
+        seen_to, self._told_version = self._clock.now(), self._version()
         self._hears = True
         # Whatever was said while nobody heard it.
         self._tell(self._said(_ALL))
         while True:
             async with aclosing(connection.notifies(timeout=TICK_S)) as notifications:
                 async for notification in notifications:
-                    self._tell(self._heard(notification))
+                    said = self._heard(notification)
+                    if said.kind == "policy":
+                        self.policy_moved.set()
+                    else:
+                        self._tell(said)
+            self._tell_policy()
             # Also shows that the connection lives.
             async with asyncio.timeout(TICK_S * 3):
                 seen_to = await self._ended(connection, seen_to)
+
+    def _tell_policy(self) -> None:
+        if (version := self._version()) != self._told_version:
+            self._told_version = version
+            self._tell(self._said("policy", version))
 
     async def _ended(self, connection: AsyncConnection[DictRow], since: datetime) -> datetime:
         now = self._clock.now()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import structlog
@@ -57,10 +57,12 @@ def _activated(kit: Kit, bundle: PolicyBundle, members: int) -> event_pb2.AuditE
     return event
 
 
-async def _follow(publisher: Publisher, core: Core) -> None:
-    """Take up within a second what another replica put in force; runs until it is cancelled."""
+async def _follow(publisher: Publisher, core: Core, moved: asyncio.Event) -> None:
+    """Take up within a second what another replica put in force, woken when it says so; runs until it is cancelled."""
     while True:
-        await asyncio.sleep(_FOLLOW_S)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(moved.wait(), _FOLLOW_S)
+        moved.clear()
         try:
             if await publisher.follow(core):
                 _LOG.info("policy_in_force", version=core.bundle.version)
@@ -93,7 +95,7 @@ async def wire(settings: AccessSettings, kit: Kit) -> AsyncIterator[Wired]:
         async def on_ready() -> None:
             await engine.load(bundle)
             await audit.append(_activated(kit, bundle, members))
-            kit.spawn(_follow(publisher, core), "policy")
+            kit.spawn(_follow(publisher, core, parts.revocations.policy_moved), "policy")
             kit.spawn(keep_up(parts.members, audit, kit.clock), "upkeep")
             _LOG.info("policy_in_force", version=bundle.version, engine=engine.name)
 
@@ -104,7 +106,9 @@ async def wire(settings: AccessSettings, kit: Kit) -> AsyncIterator[Wired]:
             approvals=approvals,
             store=store,
             publisher=publisher,
-            revocations=Revocations(settings.database_url.get_secret_value(), kit.clock, kit.draining),
+            revocations=Revocations(
+                settings.database_url.get_secret_value(), kit.clock, kit.draining, lambda: core.bundle.version
+            ),
         )
         kit.spawn(parts.revocations.run(), "revocations")
         yield Wired(servicer=AccessServicer(core, parts), audit=audit, decider=core, on_ready=on_ready)

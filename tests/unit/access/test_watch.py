@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -27,9 +27,10 @@ async def access(database_url: str) -> AsyncIterator[Access]:
 @asynccontextmanager
 async def watching(
     database_url: str,
+    version: Callable[[], str] = lambda: "",
 ) -> AsyncIterator[tuple[AsyncIterator[access_pb2.WatchRevocationsResponse], Revocations]]:
     """A watcher that has heard the first words."""
-    revocations = Revocations(database_url, Clock(), asyncio.Event())
+    revocations = Revocations(database_url, Clock(), asyncio.Event(), version)
     running = asyncio.create_task(revocations.run())
     try:
         async with aclosing(revocations.stream()) as said:
@@ -91,6 +92,22 @@ async def test_what_ends_by_time_is_told_when_it_ends(access: Access, database_u
         told = {(await heard(said, kind, 3.0)).kind for kind in ("agreement", "member")}
         assert told == {"agreement", "member"}
         assert datetime.now(UTC) - soon < timedelta(seconds=1)
+
+
+@pytest.mark.req("R-ACC-9")
+async def test_a_policy_is_told_when_it_decides_and_not_when_it_is_only_written(
+    access: Access, database_url: str
+) -> None:
+    deciding = ["old"]
+    async with watching(database_url, lambda: deciding[0]) as (said, revocations):
+        async with access.pool.connection() as connection:
+            await announce(connection, "policy", "new", OWNER)
+        with pytest.raises(TimeoutError):
+            await heard(said, "policy", 0.8)
+        assert revocations.policy_moved.is_set(), "who follows the policy is woken"
+    async with watching(database_url, lambda: deciding[0]) as (said, _):
+        deciding[0] = "new"
+        assert (await heard(said, "policy", 1.0)).id == "new"
 
 
 async def test_nothing_is_told_of_what_is_rolled_back(access: Access, database_url: str) -> None:
