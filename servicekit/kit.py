@@ -15,6 +15,7 @@ from servicekit.ids import new_id
 from servicekit.remote import RemoteAudit, RemoteDecider
 from servicekit.settings import ServiceSettings
 from servicekit.telemetry import Metrics
+from tlog.note import VerifierKey
 
 _LOG = structlog.get_logger(__name__)
 
@@ -60,7 +61,8 @@ class Kit:
 
     def remote_audit(self) -> RemoteAudit:
         """Return the audit service as a sink."""
-        return RemoteAudit(self.channel(self._settings.audit_target))
+        keys = [VerifierKey.parse(key) for key in self._settings.audit_log_keys]
+        return RemoteAudit(self.channel(self._settings.audit_target), keys)
 
     def remote_decider(self) -> RemoteDecider:
         """Return the access service as a decider."""

@@ -70,6 +70,10 @@ class ServiceSettings(BaseSettings):
     )
     access_target: str = Field("", description="Address of the access service.")
     audit_target: str = Field("", description="Address of the audit service.")
+    audit_log_keys: list[str] = Field(
+        [],
+        description="Public keys of the audit log (JSON list). With them every receipt is checked, and a log that contradicts an earlier checkpoint is not believed.",
+    )
     log_level: str = Field(
         "INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Least severe level that is logged."
     )

@@ -21,7 +21,7 @@ from clients.cli.audit_flags import app as flags
 from clients.cli.audit_review import app as review
 from clients.cli.audit_vendor import import_vendor
 from clients.cli.audit_verdict import Verdict
-from clients.cli.audit_verify import Trust, kept_notes, verify_export
+from clients.cli.audit_verify import Trust, kept_notes, verify_export, verify_receipts
 from clients.connection import Connection
 from plateward.audit.v1 import audit_pb2, audit_pb2_grpc, event_pb2
 from plateward.common.v1 import action_pb2, types_pb2
@@ -90,8 +90,14 @@ def _write(target: Path, name: str, data: bytes, *, more: bool) -> None:
 @app.command()
 def verify(
     export_dir: Annotated[
-        Path, typer.Option("--export", help="Folder of an export.", exists=True, file_okay=False)
-    ],
+        Path | None,
+        typer.Option(
+            "--export",
+            help="Folder of an export. Without it, only the receipts are checked.",
+            exists=True,
+            file_okay=False,
+        ),
+    ] = None,
     receipts: Annotated[
         list[Path] | None,
         typer.Option("--receipts", help="A receipt (JSON) or a folder of them; may be repeated."),
@@ -135,7 +141,13 @@ def verify(
     trust = Trust(
         vkey or (), witness or (), quorum, state, [note for path in seen or () for note in kept_notes(path)]
     )
-    verdict = verify_export(export_dir, receipts or [], trust)
+    if export_dir is None and not (receipts and vkey):
+        raise typer.BadParameter("give --export, or --receipts together with the log's public key (--vkey)")
+    verdict = (
+        verify_export(export_dir, receipts or [], trust)
+        if export_dir
+        else verify_receipts(receipts or [], trust)
+    )
     _show(verdict)
     sys.exit(0 if verdict.ok else 1)
 

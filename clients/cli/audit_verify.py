@@ -84,6 +84,19 @@ def verify_export(export: Path, receipt_paths: Sequence[Path], trust: Trust) -> 
     return verdict
 
 
+def verify_receipts(receipt_paths: Sequence[Path], trust: Trust) -> Verdict:
+    """Verify receipts alone: each against the checkpoint in it, all of them against the log's public key."""
+    verdict = Verdict()
+    try:
+        keys = [VerifierKey.parse(line) for given in trust.vkeys for line in _text(given).splitlines()]
+    except NoteError as error:
+        verdict.add("public key", False, str(error))
+        return verdict
+    for name, receipt in _receipts(receipt_paths, verdict).items():
+        _check_receipt(name, receipt, keys, verdict)
+    return verdict
+
+
 def kept_notes(path: Path) -> list[str]:
     """Return the checkpoints that a file holds: one note, or what a witness remembers and keeps as evidence.
 

@@ -232,6 +232,7 @@ class Stack:
             "TOKEN_JWKS": self._issuer.jwks,
             "ACCESS_TARGET": self._target("access"),
             "AUDIT_TARGET": self._target("audit"),
+            "AUDIT_LOG_KEYS": json.dumps([self._witness.log_vkey]),
         }
         if name in _DATABASES:
             values["DATABASE_URL"] = self.database_url(name)

@@ -31,6 +31,11 @@ class DevelopmentWitness:
         """The witness's public key."""
         return str(SignerKey.parse(self._key.read_text(encoding="utf-8").strip()).verifier)
 
+    @property
+    def log_vkey(self) -> str:
+        """The log's public key."""
+        return str(SignerKey.parse(self._log_key.read_text(encoding="utf-8").strip()).verifier)
+
     def ensure(self) -> None:
         """Make the witness's key, and the log's, where they are missing: each must know the other's."""
         for path, name, kind in (
@@ -45,9 +50,8 @@ class DevelopmentWitness:
 
     def command(self, listen: str) -> list[str]:
         """Return the command that runs it."""
-        log = str(SignerKey.parse(self._log_key.read_text(encoding="utf-8").strip()).verifier)
         return [
-            sys.executable, "-m", "clients.cli", "witness", "run", "--log", log, "--key", str(self._key),
+            sys.executable, "-m", "clients.cli", "witness", "run", "--log", self.log_vkey, "--key", str(self._key),
             "--state", str(self.state), "--listen", listen,
         ]  # fmt: skip
 
