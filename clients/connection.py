@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ class Connection:
     targets: dict[str, str]
     ca: Path
     clients: dict[str, dict[str, str]]
+    issuer: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def load(cls, root: Path) -> Connection:
@@ -41,7 +42,13 @@ class Connection:
         file = root / FILE
         try:
             data: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-            return cls(root=root, targets=data["targets"], ca=Path(data["ca"]), clients=data["clients"])
+            return cls(
+                root=root,
+                targets=data["targets"],
+                ca=Path(data["ca"]),
+                clients=data["clients"],
+                issuer=data.get("issuer", {}),
+            )
         except FileNotFoundError:
             raise ConnectionFileError(
                 f"no {FILE} in {root}: start the embedded stack with `plateward up`, or give --connect the folder that holds it"
@@ -74,19 +81,24 @@ class Connection:
     def token(
         self, member_id: str, *, amr: Sequence[str] = ("pwd", "otp"), ttl_s: int = 900, forged: bool = False
     ) -> str:
-        """Return a token of the development issuer.
+        """Return a token: of the development issuer where there is one, otherwise of who is signed in (``plateward login``).
 
         Raises:
-            ConnectionFileError: the installation has no development issuer.
+            ConnectionFileError: nobody is signed in, or the session is over.
         """
         from clients.devkit.issuer import DevelopmentIssuer
+        from clients.session import Session, SessionError
 
+        development = DevelopmentIssuer(self.root / "pki")
+        if not self.issuer and development.jwks.exists():
+            return development.mint(member_id, amr=amr, ttl_s=ttl_s, forged=forged)
+        session = Session.load(self.root)
+        if session is None:
+            raise ConnectionFileError("nobody is signed in here: plateward login")
         try:
-            return DevelopmentIssuer(self.root / "pki").mint(member_id, amr=amr, ttl_s=ttl_s, forged=forged)
-        except FileNotFoundError:
-            raise ConnectionFileError(
-                f"{self.root} has no development issuer: sign in at your agency's own and use --token"
-            ) from None
+            return session.token(self.root)
+        except SessionError as error:
+            raise ConnectionFileError(str(error)) from None
 
     @property
     def receipts_dir(self) -> Path:

@@ -16,6 +16,7 @@ from clients.cli.audit import app as audit
 from clients.cli.cameras import app as cameras
 from clients.cli.demo import demo
 from clients.cli.hits import app as hits
+from clients.cli.login import login, logout
 from clients.cli.members import app as members
 from clients.cli.models import app as models
 from clients.cli.policy import app as policy
@@ -40,6 +41,8 @@ app = typer.Typer(
 app.command(rich_help_panel="Try it")(demo)
 app.command(rich_help_panel="Try it")(up)
 app.command(rich_help_panel="Try it")(token)
+app.command(rich_help_panel="Members and sharing")(login)
+app.command(rich_help_panel="Members and sharing")(logout)
 app.command(rich_help_panel="Read plates")(recognize)
 app.command(rich_help_panel="Read plates")(gateway)
 app.add_typer(models, name="models", rich_help_panel="Read plates")

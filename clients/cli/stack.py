@@ -32,13 +32,13 @@ DEFAULT_ROOT = Path(".plateward")
 
 
 @contextmanager
-def running(root: Path, console: Console) -> Iterator[Stack]:
+def running(root: Path, console: Console, *, issuer: bool = False) -> Iterator[Stack]:
     """Start the embedded stack with a progress bar; stop it, whatever happens, on the way out.
 
     Raises:
         StackError: a part did not come up; the message holds the end of its log.
     """
-    stack = Stack(root, opa=find_opa())
+    stack = Stack(root, opa=find_opa(), embedded_issuer=issuer)
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -84,12 +84,23 @@ def wait_for_interrupt() -> None:
     stop.wait()
 
 
-def up(root: Root = DEFAULT_ROOT) -> None:
+def up(
+    root: Root = DEFAULT_ROOT,
+    issuer: Annotated[
+        bool, typer.Option("--issuer", help="With the embedded issuer: members sign in (plateward login).")
+    ] = False,
+) -> None:
     """Start PostgreSQL, OPA and the five services with embedded defaults, and keep them running until Ctrl-C."""
     console = Console()
-    with running(root, console) as stack:
+    with running(root, console, issuer=issuer) as stack:
         console.print(health_table(stack))
         console.print(f"Policy engine: {stack.policy_engine}. Logs: {root / 'logs'}. Stop with Ctrl-C.")
+        if links := stack.enrolment_links():
+            console.print(
+                "Members set password and second factor here, each once and within a day; then plateward login:"
+            )
+            for member, link in links.items():
+                console.print(f"  {member}  {link}", soft_wrap=True, highlight=False)
         console.print("Now try, in another terminal:")
         for command in (
             "cameras add cam-laguna-1 --name 'Laguna Blvd' --latitude 38.4088 --longitude -121.3716",

@@ -28,6 +28,7 @@ CLIENTS: Mapping[str, str] = {
     "witness": "witness/newspaper",
 }
 UNKNOWN = "unknown"
+ISSUER = "issuer"
 _LIFETIME = timedelta(days=365)
 _RENEW_BEFORE = timedelta(days=30)
 
@@ -61,6 +62,8 @@ class DevelopmentPki:
             self._leaf(name, f"service/{name}", authority)
         for name, path in CLIENTS.items():
             self._leaf(name, path, authority)
+        # For HTTPS only: its name is no caller of any service.
+        self._leaf(ISSUER, f"issuer/{ISSUER}", authority)
         self._leaf(UNKNOWN, CLIENTS["portal"], self._authority("foreign-ca", "Somebody else's authority"))
 
     def renew(self, name: str) -> None:

@@ -28,6 +28,7 @@ from psycopg import sql
 
 from clients.connection import FILE
 from clients.devkit import postgres
+from clients.devkit.embedded_issuer import EmbeddedIssuer
 from clients.devkit.issuer import DevelopmentIssuer
 from clients.devkit.opa import write_config
 from clients.devkit.pki import CLIENTS, SERVICES, UNKNOWN, DevelopmentPki
@@ -42,6 +43,7 @@ PORTS: Mapping[str, int] = {
     "audit": 7405,
     "audit-public": 7406,
     "opa": 7480,
+    "issuer": 7443,
     "bundles": 7481,
     "witness": 7490,
 } | {
@@ -55,7 +57,7 @@ _PORT_TRIES = 3
 # In the words of gRPC, and of the system for the metrics endpoint.
 _PORT_TAKEN = ("Failed to bind to address", "Address already in use")
 # Who writes to whom: a service ends before those that its last calls need.
-_STOP_ORDER = (("recognizer", "hotlist"), ("reads",), ("access",), ("audit", "opa"), ("witness",))
+_STOP_ORDER = (("recognizer", "hotlist"), ("reads",), ("access",), ("audit", "opa"), ("witness", "issuer"))
 
 
 class StackError(Exception):
@@ -75,11 +77,13 @@ class Row:
 class Stack:
     """The embedded stack of one folder."""
 
-    def __init__(self, root: Path, *, opa: Path | None = None) -> None:
+    def __init__(self, root: Path, *, opa: Path | None = None, embedded_issuer: bool = False) -> None:
         self._root = root.resolve()
         self._opa = opa
+        self._embedded_issuer = embedded_issuer
         self._pki = DevelopmentPki(self._root / "pki")
         self._issuer = DevelopmentIssuer(self._root / "pki")
+        self._sign_in = EmbeddedIssuer(self._root / "issuer", self._pki)
         self._witness = DevelopmentWitness(self._root / "witness", self._root / "keys" / "audit-log.key")
         self._database: postgres.Server | None = None
         self._processes: dict[str, Process] = {}
@@ -129,6 +133,10 @@ class Stack:
     def _start_services(self, report: Callable[[str], None]) -> None:
         self.start_policy_server()
         self._run("witness", self._witness.command(self._target("witness")), {})
+        if self._embedded_issuer:
+            process = self._run("issuer", self._sign_in.command(self._ports["issuer"]), {})
+            if not self._sign_in.wait(self._ports["issuer"]):
+                raise StackError(f"the issuer did not come up; the end of its log:\n{process.tail()}")
         for name in SERVICES:
             report(name)
             self.start(name)
@@ -170,6 +178,10 @@ class Stack:
             subprocess.TimeoutExpired: it goes on.
         """
         return self._processes[name].wait(patience_s)
+
+    def enrolment_links(self) -> dict[str, str]:
+        """Return member → link with which they set password and second factor, where the embedded issuer runs."""
+        return self._sign_in.links(self._ports["issuer"]) if self._embedded_issuer else {}
 
     def renew_certificate(self, name: str) -> None:
         """Give a service a new certificate; it takes it up by itself."""
@@ -234,6 +246,9 @@ class Stack:
             "AUDIT_TARGET": self._target("audit"),
             "AUDIT_LOG_KEYS": json.dumps([self._witness.log_vkey]),
         }
+        if self._embedded_issuer:
+            del values["TOKEN_JWKS"]
+            values |= self._sign_in.settings(self._ports["issuer"])
         if name in _DATABASES:
             values["DATABASE_URL"] = self.database_url(name)
         if name == "audit":
@@ -277,6 +292,8 @@ class Stack:
             "ca": str(self._pki.ca),
             "clients": clients,
         }
+        if self._embedded_issuer:
+            data["issuer"] = {"url": self._sign_in.url(self._ports["issuer"]), "ca": str(self._pki.ca)}
         (self._root / FILE).write_text(json.dumps(data, indent=2), encoding="utf-8")
 
     def _start_database(self) -> None:
@@ -317,7 +334,7 @@ class Stack:
         for name, pid in pids.items():
             command = Path(f"/proc/{pid}/cmdline")
             if command.exists() and (
-                f"services.{name}".encode() in command.read_bytes() or name in {"opa", "witness"}
+                f"services.{name}".encode() in command.read_bytes() or name in {"opa", "witness", "issuer"}
             ):
                 os.kill(pid, signal.SIGKILL)
         self._pids.unlink(missing_ok=True)

@@ -30,6 +30,6 @@ def test_unknown_names_are_named(tmp_path: Path) -> None:
         connection.channel("nothing")
     with pytest.raises(ConnectionFileError, match="it has portal"):
         connection.channel("reads", "stranger")
-    with pytest.raises(ConnectionFileError, match="no development issuer"):
+    with pytest.raises(ConnectionFileError, match="nobody is signed in here: plateward login"):
         connection.token("m-1042")
     assert connection.receipts_dir == tmp_path / "receipts"

@@ -60,7 +60,7 @@ def test_the_unknown_client_claims_to_be_known_and_is_not(pki: DevelopmentPki) -
 
 def test_keys_are_for_their_owner_alone(pki: DevelopmentPki, tmp_path: Path) -> None:
     keys = list((tmp_path / "pki").glob("*.key"))
-    assert len(keys) == len(SERVICES) + len(CLIENTS) + 3
+    assert len(keys) == len(SERVICES) + len(CLIENTS) + 4
     assert all(key.stat().st_mode & 0o077 == 0 for key in keys)
 
 
