@@ -25,8 +25,11 @@ class MigrationError(Exception):
     """A migration was edited after it had been applied, or has no place in the order."""
 
 
-async def open_pool(settings: DatabaseSettings) -> Pool:
+async def open_pool(settings: DatabaseSettings, *, for_reading: bool = False) -> Pool:
     """Return an open pool; connections give rows as dictionaries.
+
+    ``for_reading`` leaves out transactions, and the round trip that tries a connection before it is given out: whoever
+    reads by such a pool tries again after ``pool.check()`` when a connection turns out to be dead.
 
     Raises:
         psycopg_pool.PoolTimeout: the database does not answer.
@@ -36,8 +39,8 @@ async def open_pool(settings: DatabaseSettings) -> Pool:
         min_size=1,
         max_size=settings.database_pool,
         timeout=_TIMEOUT_S,
-        kwargs={"row_factory": dict_row},
-        check=AsyncConnectionPool.check_connection,
+        kwargs={"row_factory": dict_row, "autocommit": for_reading},
+        check=None if for_reading else AsyncConnectionPool.check_connection,
         open=False,
     )
     await pool.open(wait=True, timeout=30.0)

@@ -14,6 +14,8 @@ from services.access.words import terms, words
 
 _NUMBER = re.compile(r"[0-9]{2}")
 _OWN, _AGREEMENT, _NONE = "own", "agreement", "none"
+_SPAN_S = 3600
+_MOST_TELLING = 9
 _NO_LIMIT_S = 10 * 365 * 86_400
 UNKNOWN_KIND = "AGENCY_KIND_UNSPECIFIED"
 
@@ -28,7 +30,7 @@ def rego_input(
     return {
         "action": action_pb2.Action.Name(request.action),
         "subject": {
-            "agency": subject.agency_id, "kind": action_pb2.CallerKind.Name(subject.kind), "member_id": subject.member_id,
+            "kind": action_pb2.CallerKind.Name(subject.kind), "member": bool(subject.member_id),
             "amr": list(subject.amr),
         },
         "agency": {"kind": _agency_kind(subject, facts)},
@@ -110,8 +112,9 @@ def _purpose(
 
 def telling(reason: str, policy: Mapping[str, Any], offence: str) -> int:
     """Return how many distinct words of a reason say something: not those of the policy's list, nor of the offence's title."""
-    empty = policy["vague"].keys() | policy["offences"].get(offence, {}).get("words", {}).keys()
-    return len(words(reason).keys() - empty)
+    title = policy["offences"].get(offence, {}).get("words", {})
+    said = sum(word not in policy["vague"] and word not in title for word in words(reason))
+    return min(said, _MOST_TELLING)
 
 
 def case_number(purpose: types_pb2.Purpose) -> str:
@@ -142,8 +145,9 @@ def _scope(request: access_pb2.DecideRequest, policy: Mapping[str, Any]) -> dict
     window_s = policy["windows"].get(action, 0) if action in policy["wide"] else 0
     if request.HasField("window"):
         window_s = max(0, request.window.end.seconds - request.window.start.seconds)
+    # Rounded up, never down, and identities left out: what policy does not look at would only make inputs differ.
     return {
-        "window_s": window_s,
+        "window_s": -(-window_s // _SPAN_S) * _SPAN_S,
         "cameras": len(request.camera_ids),
         "agencies": len(set(request.owner_agency_ids)),
     }

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
+from psycopg import AsyncConnection
 from psycopg.rows import DictRow
 
-from servicekit.database import Pool
+from servicekit.database import UNAVAILABLE, Pool
 from services.access.announce import announce
 
 ACTIVE_ACCOUNT = "ACCOUNT_STATE_ACTIVE"
@@ -36,6 +37,10 @@ CROSS JOIN LATERAL (
   FROM case_looks WHERE length(%(plate)s) > 0 AND agency_id = %(agency)s
     AND ((member_id = %(member)s AND plate_digest = %(plate)s) OR (case_number = %(case)s AND %(case)s <> ''))
 ) l
+"""
+_AGREEMENTS = """
+SELECT owner_agency_id, camera_ids, offences, window_s FROM agreements
+WHERE partner_agency_id = %s AND owner_agency_id = ANY(%s) AND state = %s AND expires_at > %s
 """
 
 
@@ -69,44 +74,54 @@ class Facts:
 class Store:
     """Agencies, members, agreements."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, reading: Pool | None = None) -> None:
         self._pool = pool
+        # Facts are read for every decision: by a pool without transactions, where there is one.
+        self._reading = reading
 
     async def facts(
         self, agency_id: str, member_id: str, owners: Sequence[str], now: datetime, look: Look = NO_LOOK
     ) -> Facts:
         """Return the facts for a decision, read fresh: a revocation holds from the next call on."""
         foreign = [owner for owner in owners if owner != agency_id]
-        async with self._pool.connection() as connection, connection.pipeline():
-            one = await connection.execute(
-                _FACTS,
-                {
-                    "agency": agency_id, "member": member_id, "unused": now - INACTIVE, "case": look.case_number,
-                    "plate": look.plate_digest, "since": look.since,
-                },
-            )  # fmt: skip
-            agreements = (
-                await connection.execute(
-                    "SELECT owner_agency_id, camera_ids, offences, window_s FROM agreements "
-                    "WHERE partner_agency_id = %s AND owner_agency_id = ANY(%s) AND state = %s AND expires_at > %s",
-                    (agency_id, foreign, ACTIVE_AGREEMENT, now),
-                )
-                if foreign
-                else None
-            )
-            row = await one.fetchone()
-            assert row is not None
-            return Facts(
-                row["kind"],
-                row if row["member_id"] is not None else None,
-                await agreements.fetchall() if agreements else [],
-                {"offence": row["offence"], "opened_at": row["opened_at"], "closed_at": row["closed_at"]}
-                if row["offence"] is not None
-                else None,
-                looks=row["looks"],
-                case_plates=row["case_plates"],
-                new_plate=bool(look.plate_digest and look.case_number and not row["known"]),
-            )
+        values = {
+            "agency": agency_id, "member": member_id, "unused": now - INACTIVE, "case": look.case_number,
+            "plate": look.plate_digest, "since": look.since,
+        }  # fmt: skip
+        if self._reading is None:
+            async with self._pool.connection() as connection:
+                return await self._read(connection, values, foreign, now)
+        try:
+            async with self._reading.connection() as connection:
+                return await self._read(connection, values, foreign, now)
+        except UNAVAILABLE:
+            # The server was started anew, say: the dead connections are sorted out, and a reading is repeated without harm.
+            await self._reading.check()
+            async with self._reading.connection() as connection:
+                return await self._read(connection, values, foreign, now)
+
+    @staticmethod
+    async def _read(
+        connection: AsyncConnection[DictRow], values: dict[str, Any], foreign: list[str], now: datetime
+    ) -> Facts:
+        one = await connection.execute(_FACTS, values)
+        agreements = []
+        if foreign:
+            found = await connection.execute(_AGREEMENTS, (values["agency"], foreign, ACTIVE_AGREEMENT, now))
+            agreements = await found.fetchall()
+        row = await one.fetchone()
+        assert row is not None
+        return Facts(
+            row["kind"],
+            row if row["member_id"] is not None else None,
+            agreements,
+            {"offence": row["offence"], "opened_at": row["opened_at"], "closed_at": row["closed_at"]}
+            if row["offence"] is not None
+            else None,
+            looks=row["looks"],
+            case_plates=row["case_plates"],
+            new_plate=bool(values["plate"] and values["case"] and not row["known"]),
+        )
 
     async def looked(self, agency_id: str, member_id: str, look: Look, now: datetime) -> None:
         """Count a look for a plate. Lost at worst with the last moments before a crash: the log has every one."""
@@ -117,6 +132,10 @@ class Store:
                 "ON CONFLICT (agency_id, member_id, plate_digest, case_number, day) DO UPDATE SET looks = c.looks + 1",
                 (agency_id, member_id, look.case_number, look.plate_digest, now.date()),
             )
+
+    async def forget_looks(self, before: date) -> None:
+        """Drop the counts of looks before a day: no budget reaches back so far."""
+        await self._run("DELETE FROM case_looks WHERE day < %s", (before,))
 
     async def is_empty(self) -> bool:
         """Return whether no agency is registered yet."""

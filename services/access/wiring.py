@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 
 import structlog
@@ -12,6 +13,7 @@ import structlog
 from plateward.access.v1 import access_pb2
 from plateward.audit.v1 import event_pb2
 from plateward.common.v1 import action_pb2
+from servicekit.clock import Clock
 from servicekit.database import UNAVAILABLE, migrate, open_pool
 from servicekit.errors import PlatewardError
 from servicekit.interceptors.audit import SOFTWARE
@@ -37,6 +39,8 @@ from services.access.watch import Revocations
 
 _LOG = structlog.get_logger(__name__)
 _FOLLOW_S = 1.0
+_FORGET_S = 6 * 3600.0
+_LOOKS_KEPT = timedelta(days=400)
 _DEFAULT_SAMPLE = "elk-grove-pd"
 
 
@@ -70,6 +74,16 @@ async def _follow(publisher: Publisher, core: Core, moved: asyncio.Event) -> Non
             _LOG.warning("policy_follow_waits", error=type(error).__name__)
 
 
+async def _forget(store: Store, clock: Clock) -> None:
+    """Drop counts of looks that no budget reaches back to; runs until it is cancelled."""
+    while True:
+        try:
+            await store.forget_looks((clock.now() - _LOOKS_KEPT).date())
+        except UNAVAILABLE as error:
+            _LOG.warning("forgetting_waits", error=type(error).__name__)
+        await asyncio.sleep(_FORGET_S)
+
+
 @asynccontextmanager
 async def wire(settings: AccessSettings, kit: Kit) -> AsyncIterator[Wired]:
     """Open the database, load the policy into the engine, record which one decides."""
@@ -82,10 +96,10 @@ async def wire(settings: AccessSettings, kit: Kit) -> AsyncIterator[Wired]:
         cases = HttpCaseRegistry(
             settings.case_url, timeout_s=settings.case_timeout_seconds, token_file=settings.case_token_file
         )
-    pool = await open_pool(settings)
+    pool, reading = await open_pool(settings), await open_pool(settings, for_reading=True)
     try:
         await migrate(pool, "services.access")
-        store, publisher = Store(pool), Publisher(pool, key, kit.clock)
+        store, publisher = Store(pool, reading), Publisher(pool, key, kit.clock)
         bundle = await publisher.begin(lambda: _document(settings))
         approvals = Approvals(pool, kit.clock)
         core = Core(store, approvals, engine, bundle, kit.clock, look_key=look_key(key), cases=cases)
@@ -96,6 +110,7 @@ async def wire(settings: AccessSettings, kit: Kit) -> AsyncIterator[Wired]:
             await engine.load(bundle)
             await audit.append(_activated(kit, bundle, members))
             kit.spawn(_follow(publisher, core, parts.revocations.policy_moved), "policy")
+            kit.spawn(_forget(store, kit.clock), "looks")
             kit.spawn(keep_up(parts.members, audit, kit.clock), "upkeep")
             _LOG.info("policy_in_force", version=bundle.version, engine=engine.name)
 
@@ -116,6 +131,7 @@ async def wire(settings: AccessSettings, kit: Kit) -> AsyncIterator[Wired]:
         await engine.close()
         if cases is not None:
             await cases.close()
+        await reading.close()
         await pool.close()
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping
+from functools import lru_cache
 
 _WORD = re.compile(r"[a-z0-9][a-z0-9'-]*")
 _DOTTED = re.compile(r"\b(?:[a-z]\.){2,}[a-z]?\b|\b(?:[a-z] ){2,}[a-z]\b")
@@ -32,9 +33,10 @@ def plain(text: str) -> str:
     return _DOTTED.sub(lambda m: m[0].replace(".", "").replace(" ", ""), kept)
 
 
-def tokens(text: str) -> list[str]:
+@lru_cache(maxsize=1024)
+def tokens(text: str) -> tuple[str, ...]:
     """Return the words of a text in order."""
-    return [w.strip("'-") for w in _WORD.findall(plain(text)) if w.strip("'-")]
+    return tuple(w.strip("'-") for w in _WORD.findall(plain(text)) if w.strip("'-"))
 
 
 def words(text: str) -> dict[str, bool]:
@@ -50,7 +52,7 @@ def terms(text: str, index: Mapping[str, str]) -> dict[str, bool]:
     typed = tokens(text)
     parts = [w for w in typed for w in w.split("-")]
     found: dict[str, bool] = {}
-    for sequence in (typed, parts, [w.translate(_DIGITS) for w in parts]):
+    for sequence in (list(typed), parts, [w.translate(_DIGITS) for w in parts]):
         for size in range(1, _MOST_PHRASE + 1):
             for start in range(len(sequence) - size + 1):
                 phrase = " ".join(sequence[start : start + size])

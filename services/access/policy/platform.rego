@@ -5,7 +5,7 @@ action := data.policy.actions[input.action]
 
 known_action if action
 
-user if input.subject.member_id != ""
+user if input.subject.member
 
 partner if input.subject.kind == "CALLER_KIND_PARTNER"
 

@@ -107,6 +107,12 @@ async def test_the_table_of_looks_names_no_plate(database_url: str) -> None:
             rows = await (await connection.execute("SELECT * FROM case_looks")).fetchall()
         assert len(rows) == 1
         assert "8ABC123" not in str(rows)
+        await access.store.forget_looks(NOW.date() - timedelta(days=400))
+        assert await rules(access, *[look() for _ in range(20)]) == ["platform.allowed"] * 19 + [
+            "agency.repeat-budget"
+        ]
+        await access.store.forget_looks(NOW.date() + timedelta(days=1))
+        assert await rules(access, look()) == ["platform.allowed"]
         assert plate_digest(b"k", OWNER, "8ABC123") != plate_digest(b"k", PARTNER, "8ABC123")
         assert plate_digest(b"k", OWNER, " - ") == b""
 
