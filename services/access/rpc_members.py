@@ -52,4 +52,11 @@ class MemberMethods:
 
 
 def _bytes(message: access_pb2.Member | access_pb2.Agency | None) -> bytes:
-    return b"" if message is None else message.SerializeToString(deterministic=True)
+    if message is None:
+        return b""
+    if isinstance(message, access_pb2.Member):
+        # When someone was last active is no change that anybody made: with it, two states of one member would never meet.
+        known, message = message, access_pb2.Member()
+        message.CopyFrom(known)
+        message.ClearField("last_active_at")
+    return message.SerializeToString(deterministic=True)
