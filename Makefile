@@ -90,6 +90,9 @@ bench-access: setup-dev opa ## What a decision costs beside bare OPA (ARGS="--co
 bench-audit: setup-dev ## Appends, proofs, growth of the audit log, beside plain PostgreSQL (ARGS="--most 10000000")
 	$(BIN)/python -m tests.load.bench_audit $(ARGS)
 
+bench-detectors: setup-dev ## Recall and false flags of the misuse detectors on planted logs (ARGS="--seeds 20")
+	$(BIN)/python -m tests.load.bench_detectors $(ARGS)
+
 opa: setup ## Find OPA or install a pinned version into .tools/
 	@$(BIN)/python tools/opa.py
 

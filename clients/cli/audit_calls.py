@@ -25,14 +25,14 @@ _A = TypeVar("_A")
 Call = Callable[["audit_pb2_grpc.AuditServiceAsyncStub", tuple[tuple[str, str], ...]], Awaitable[_A]]
 
 
-def ask(connect: Path, member: str, call: Call[_A]) -> _A:
+def ask(connect: Path, member: str, call: Call[_A], timeout_s: float = _TIMEOUT_S) -> _A:
     """Make one call as a member; end with the refusal's sentence when it is refused."""
     connection = Connection.load(connect)
 
     async def asked() -> _A:
         async with connection.channel("audit", "portal") as channel:
             return await asyncio.wait_for(
-                call(audit_pb2_grpc.AuditServiceStub(channel), bearer(connection.token(member))), _TIMEOUT_S
+                call(audit_pb2_grpc.AuditServiceStub(channel), bearer(connection.token(member))), timeout_s
             )
 
     try:

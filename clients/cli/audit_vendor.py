@@ -2,117 +2,180 @@
 
 from __future__ import annotations
 
-import json
-from collections import Counter
+import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Annotated, NoReturn
+from zoneinfo import ZoneInfo
 
-import jinja2
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from services.audit.misuse.flags import Flag
-from services.audit.misuse.panel import Panel, detectors
-from services.audit.misuse.vendor import FORMATS, VendorError, VendorReader
-from services.audit.misuse.words import is_vague
+from clients.cli.audit_calls import AUDITOR, Auditor, ask
+from plateward.audit.v1 import audit_pb2
 
-_CHUNK = 1 << 20
-_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{{ d.file }}</title><style>
-body { font: 11pt/1.45 Georgia, serif; max-width: 56rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a }
-table { border-collapse: collapse; width: 100%; font: 9.5pt/1.35 system-ui, sans-serif } th, td { text-align: left; vertical-align: top;
-padding: .25rem .5rem; border-bottom: 1px solid #ddd; overflow-wrap: anywhere } th { background: #f3f3f0 } .big { font-size: 1.6rem }
-</style><h1>Audit of another vendor's export</h1><p>{{ d.file }} ({{ d.format }}): <b>{{ "{:,}".format(d.rows) }}</b> searches by
-<b>{{ d.members }}</b> people, {{ d.first }} to {{ d.last }}. {{ d.malformed }} rows could not be read.</p>
-<p><span class="big">{{ "%.1f"|format(100 * d.without_case / (d.rows or 1)) }} %</span> name no case ·
-<span class="big">{{ "%.1f"|format(100 * d.vague / (d.rows or 1)) }} %</span> give a reason that says nothing ·
-<span class="big">{{ d.flags|length }}</span> patterns to look into</p>
-<h2>Patterns</h2><table><tr><th>when<th>detector<th>member<th>why<th>lines of the file</tr>
-{% for f in d.flags %}<tr><td>{{ f.at }}<td>{{ f.detector }}<td>{{ f.member }}<td>{{ f.why }}<td>{{ f.lines[:12]|join(", ") }}{{ " …" if f.lines|length > 12 }}</tr>
-{% else %}<tr><td colspan="5">none</tr>{% endfor %}</table>
-<h2>Most searches</h2><table>{% for name, n in d.top %}<tr><td>{{ name }}<td>{{ "{:,}".format(n) }}</tr>{% endfor %}</table>
-<h2>Most frequent reasons</h2><table>{% for name, n in d.reasons %}<tr><td>{{ name or "(none)" }}<td>{{ "{:,}".format(n) }}</tr>{% endfor %}</table>
-<p>A pattern is a reason to look, not a finding. The export itself cannot be checked: it shows what the vendor chose to show.</p></html>
-"""
+_CHUNK = 1 << 19
+_MOST_SHOWN = 40
+_MOST_MALFORMED = 5
+_FORMS = (".html", ".json", ".csv")
 
 
 def import_vendor(
-    file: Annotated[Path, typer.Argument(help="The export (CSV).", exists=True, dir_okay=False)],
-    form: Annotated[str, typer.Option("--format", help=f"One of: {', '.join(FORMATS)}.")] = FORMATS[0],
-    zone: Annotated[str, typer.Option(help="Time zone of times that name none.")] = "America/Los_Angeles",
-    out: Annotated[Path | None, typer.Option("--out", help="Report to write: .html or .json.")] = None,
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="The export, as downloaded (CSV; comma, semicolon or tab; UTF-8, UTF-16 or Windows-1252).",
+            exists=True,
+            dir_okay=False,
+        ),
+    ],
+    form: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            help="flock-organization-audit (one's own searches) or flock-network-audit (searches of others in one's cameras).",
+        ),
+    ] = "flock-organization-audit",
+    zone: Annotated[str, typer.Option(help="Zone of times that name none.")] = "America/Los_Angeles",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", help="Report to write; its ending says the form: .html, .json, or .csv (flags only)."
+        ),
+    ] = None,
+    connect: Annotated[
+        Path | None,
+        typer.Option(
+            help="Send the export to the audit service of this stack instead: the import is then on record there."
+        ),
+    ] = None,
+    auditor: Auditor = AUDITOR,
 ) -> None:
-    """Run the misuse detectors on another vendor's audit export, offline. Nothing leaves this machine."""
+    """Run the misuse detectors on the audit log of a system that you have now.
+
+    Nothing has to run for this, and nothing leaves this machine (unless --connect is given). Columns are found by their names,
+    in any order: Name, Org Name, Total Networks Searched, Time Frame, License Plate, Reason, Case #, Search Time, Search Type,
+    Text Prompt. Only Search Time must be there. Rows that cannot be read are counted and shown with their lines.
+
+    Each pattern is a question to a person, not a finding: read the lines that it names, ask for the case, then decide.
+
+    Example: plateward audit import-vendor search-audit.csv --out report.html
+    """  # fmt: skip
+    if out is not None and out.suffix.lower() not in _FORMS:
+        _stop(f"{out} must end in one of {', '.join(_FORMS)}")
+    if connect is None:
+        _offline(file, form, zone, out)
+    else:
+        _online(file, form, zone, out, connect, auditor)
+
+
+def _offline(file: Path, form: str, zone: str, out: Path | None) -> None:
+    from services.audit.misuse.vendor import VendorError, VendorReader
+    from services.audit.misuse.vendor_report import to_csv, to_dict, to_html, to_json
+    from services.audit.misuse.vendor_run import summarise
+
     try:
-        reader = VendorReader(form, "imported", ZoneInfo(zone))
-        told = _read(file, reader)
-    except (VendorError, ZoneInfoNotFoundError) as error:
-        Console(stderr=True, highlight=False).print(
-            f"{file}: {error}. Formats: {', '.join(FORMATS)}", markup=False
-        )
-        raise typer.Exit(1) from None
-    told |= {"file": file.name, "format": form}
-    _show(told, reader)
-    if out is not None:
-        page = jinja2.Environment(autoescape=True).from_string(_PAGE).render(d=told)
-        out.write_text(json.dumps(told, indent=1) if out.suffix == ".json" else page, encoding="utf-8")
-        print(f"report: {out}")
-
-
-def _read(file: Path, reader: VendorReader) -> dict[str, Any]:
-    panel, flags = Panel(detectors()), list[Flag]()
-    members, reasons = Counter[str](), Counter[str]()
-    vague = without = 0
-    first = last = ""
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with (
-        Progress(*columns, console=Console(stderr=True), transient=True) as progress,
-        file.open("rb") as source,
-    ):
-        task = progress.add_task("reading", total=file.stat().st_size)
-        chunk: bytes | None = b""
-        while chunk is not None:
-            chunk = source.read(_CHUNK) or None
-            for look in reader.feed(chunk) if chunk is not None else reader.end():
-                members[look.member_id] += 1
-                reasons[look.reason[:60].lower()] += 1
-                vague += is_vague(look.reason)
-                without += not look.case_number
-                day = f"{look.at:%Y-%m-%d}"
-                first, last = min(first or day, day), max(last, day)
-                flags += panel.see(look)
-            progress.advance(task, len(chunk or b""))
-    return {
-        "rows": reader.rows, "malformed": len(reader.malformed), "members": len(members), "first": first, "last": last,
-        "without_case": without, "vague": vague, "top": members.most_common(20), "reasons": reasons.most_common(20),
-        "flags": [
-            {"at": f"{f.at:%Y-%m-%d %H:%M}", "detector": f.detector, "member": f.member_id, "why": f.explanation, "lines": list(f.indexes)}
-            for f in sorted(flags, key=lambda f: f.at)
-        ],
-    }  # fmt: skip
-
-
-def _show(told: dict[str, Any], reader: VendorReader) -> None:
+        reader = VendorReader(form, "", _zone(zone))
+        with _progress() as bar:
+            reading = bar.add_task("reading", total=max(1, file.stat().st_size))
+            for chunk in _chunks(file):
+                reader.feed(chunk)
+                bar.advance(reading, len(chunk))
+            reader.end()
+            looking = bar.add_task("looking", total=max(1, reader.rows))
+            summary = summarise(reader, progress=lambda count: bar.update(looking, completed=count))
+        reader.close()
+    except VendorError as error:
+        _stop(f"{file}: {error}")
+    told = to_dict(summary)
+    flags = [(f["detector"], f["member"], f["why"], f["lines"]) for f in told["flags"]]
     console = Console(highlight=False)
-    rows = told["rows"] or 1
+    if summary.first and summary.last:
+        console.print(
+            f"{summary.first:%Y-%m-%d} to {summary.last:%Y-%m-%d}: {summary.members:,} members, "
+            f"{told['without_case_share']:.1%} of searches name no case, {told['vague_reasons_share']:.1%} give a reason that says nothing"
+        )
+    _show(
+        console,
+        summary.rows,
+        summary.malformed_rows,
+        [f"line {r.line}: {r.why}" for r in summary.malformed],
+        flags,
+    )
+    if out is not None:
+        _write(out, {".html": to_html, ".json": to_json, ".csv": to_csv}[out.suffix.lower()](summary))
+
+
+def _online(file: Path, form: str, zone: str, out: Path | None, connect: Path, auditor: str) -> None:
+    wanted = (
+        audit_pb2.ReportFormat.Value(f"REPORT_FORMAT_{out.suffix[1:].upper()}")
+        if out
+        else audit_pb2.REPORT_FORMAT_UNSPECIFIED
+    )
+
+    def requests() -> Iterator[audit_pb2.ImportVendorAuditRequest]:
+        first = audit_pb2.ImportVendorAuditRequest(format=form, time_zone=zone, report_format=wanted)
+        yield first
+        for chunk in _chunks(file):
+            yield audit_pb2.ImportVendorAuditRequest(chunk=chunk)
+
+    answer = ask(connect, auditor, lambda s, m: s.ImportVendorAudit(requests(), metadata=m), timeout_s=600)
+    flags = [(f.detector, f.member_id, f.explanation, list(f.indexes)) for f in answer.flags]
+    _show(Console(highlight=False), answer.rows, answer.malformed_rows, list(answer.malformed), flags)
+    print(f"entry #{answer.receipt.index} of the log")
+    if out is not None:
+        _write(out, answer.report)
+
+
+def _show(
+    console: Console, rows: int, malformed_rows: int, malformed: list[str], flags: list[tuple[str, str, str, list[int]]]
+) -> None:  # fmt: skip
     console.print(
-        f"{told['rows']:,} searches by {told['members']} people, {told['first']} to {told['last']}; "
-        f"{told['without_case'] / rows:.1%} name no case, {told['vague'] / rows:.1%} give a reason that says nothing"
+        f"{rows:,} rows read, {malformed_rows:,} of them could not be read, {len(flags):,} patterns to look into"
     )
-    if reader.malformed:
-        shown = "; ".join(f"line {line}: {why}" for line, why in reader.malformed[:5])
-        console.print(f"[yellow]{len(reader.malformed)} rows could not be read:[/] ", end="")
-        console.print(shown, markup=False)
-    table = Table(
-        "when",
-        "detector",
-        "member",
-        "why",
-        title=f"{len(told['flags'])} patterns to look into",
-        title_justify="left",
-    )
-    for f in told["flags"][:50]:
-        table.add_row(f["at"], f["detector"], f["member"], f["why"])
+    for line in malformed[:_MOST_MALFORMED]:
+        console.print(f"  [yellow]{escape(line)}[/]")
+    if not flags:
+        return
+    table = Table("detector", "member", "why", "lines")
+    for detector, member, why, lines in flags[:_MOST_SHOWN]:
+        shown = ", ".join(map(str, lines[:8])) + (" …" if len(lines) > 8 else "")
+        table.add_row(detector, escape(member), escape(why), shown)
     console.print(table)
+    if len(flags) > _MOST_SHOWN:
+        console.print(f"and {len(flags) - _MOST_SHOWN:,} more: write them all with --out report.html")
+
+
+def _write(out: Path, data: bytes) -> None:
+    try:
+        out.write_bytes(data)
+    except OSError as error:
+        _stop(f"the report cannot be written to {out}: {error.strerror}")
+    print(f"report: {out}")
+
+
+def _chunks(file: Path) -> Iterator[bytes]:
+    with file.open("rb") as source:
+        while chunk := source.read(_CHUNK):
+            yield chunk
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=True
+    )  # fmt: skip
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        _stop(f"the time zone {name!r} is not known: use a name such as America/Los_Angeles")
+
+
+def _stop(message: str) -> NoReturn:
+    print(f"plateward: {message}", file=sys.stderr)
+    sys.exit(2)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from servicekit.settings import DatabaseSettings, ServiceSettings
+from services.audit.misuse.thresholds import DEFAULT
 
 
 class AuditSettings(ServiceSettings, DatabaseSettings):
@@ -64,3 +65,13 @@ class AuditSettings(ServiceSettings, DatabaseSettings):
     witness_interval_s: float = Field(
         2.0, gt=0, description="How often the latest checkpoint is brought to the witnesses, in seconds."
     )
+    misuse_thresholds: dict[str, float] = Field(
+        {},
+        description="Thresholds of the misuse detectors that differ from those of services/audit/misuse/thresholds.py (JSON object).",
+    )
+
+    @field_validator("misuse_thresholds")
+    @classmethod
+    def _known_thresholds(cls, changes: dict[str, float]) -> dict[str, float]:
+        DEFAULT.but(changes)
+        return changes

@@ -15,6 +15,7 @@ from services.audit.keys import log_keys, master_key
 from services.audit.metrics import LogMetrics
 from services.audit.misuse.follower import Follower
 from services.audit.misuse.store import FlagStore
+from services.audit.misuse.thresholds import DEFAULT
 from services.audit.model import Sealer
 from services.audit.periodic.reminders import Reminders
 from services.audit.periodic.report import Reporter
@@ -54,7 +55,9 @@ async def wire(settings: AuditSettings, kit: Kit) -> AsyncIterator[Wired]:
 
         audits = AuditStore(pool, sealer, subkey(b"plateward-audit-records"))
         flags = FlagStore(pool, sealer, subkey(b"plateward-audit-flags"))
-        follower = Follower(flags, sealer, sequencer.append, kit.clock)
+        follower = Follower(
+            flags, sealer, sequencer.append, kit.clock, DEFAULT.but(settings.misuse_thresholds)
+        )
         sealing = Sealing(settings, store)
         await sealing.finish()
         kit.spawn(follower.run(), "misuse")

@@ -10,19 +10,8 @@ import sys
 import time
 from collections import Counter
 
-from services.audit.misuse.panel import Panel, detectors
+from services.audit.misuse.panel import NAMES, Panel
 from tests.common.searchlog import generate
-
-NAMES = (
-    "repeat-target",
-    "household-cluster",
-    "own-or-colleague",
-    "off-duty",
-    "isolated-session",
-    "wide-scope",
-    "vague-reason",
-    "case-reuse",
-)
 
 
 def measure(
@@ -35,7 +24,7 @@ def measure(
     looks, started = 0, time.perf_counter()
     for seed in seeds:
         log = generate(seed)
-        panel = Panel(detectors({p.encode() for p in log.protected}, str.encode))
+        panel = Panel(protected={p.encode() for p in log.protected}, digest=str.encode)
         flags = [flag for look in log.looks for flag in panel.see(look)]
         looks += len(log.looks)
         guilty = {i for plant in log.plants for i in plant.indexes}

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -37,25 +36,38 @@ class Detector(Protocol):
         ...
 
 
-class Recent:
-    """The looks of a window of time, oldest first."""
+class Windows:
+    """The looks of a window of time for each key, oldest first: what is older is dropped, and so are keys without any.
 
-    __slots__ = ("_looks", "_window")
+    A key holds at most ``MOST`` looks; beyond them its oldest go. A list that is returned is read, never changed.
+    """
 
-    def __init__(self, window: timedelta) -> None:
-        self._window = window
-        self._looks: deque[Look] = deque()
+    MOST = 2000
 
-    def add(self, look: Look) -> deque[Look]:
-        """Take a look, drop what is too old, return the rest."""
-        self._looks.append(look)
-        while self._looks[0].at < look.at - self._window:
-            self._looks.popleft()
-        return self._looks
+    def __init__(self, days: float) -> None:
+        self._window = timedelta(days=days)
+        self._looks: dict[Hashable, list[Look]] = {}
+        self._swept = self._kept = 0
 
-    def since(self, at: datetime) -> list[Look]:
-        """Return the looks from an instant on."""
-        return [look for look in self._looks if look.at >= at]
+    def add(self, key: Hashable, look: Look) -> list[Look]:
+        """Take a look; return all of the key's."""
+        looks = self._looks.setdefault(key, [])
+        looks.append(look)
+        since = look.at - self._window
+        old = 0
+        while looks[old].at < since:
+            old += 1
+        del looks[: max(old, len(looks) - self.MOST)]
+        self._swept += 1
+        if self._swept > max(4096, self._kept):
+            self._looks = {k: v for k, v in self._looks.items() if v[-1].at >= since}
+            self._swept, self._kept = 0, len(self._looks)
+        return looks
+
+    def get(self, key: Hashable, now: datetime) -> list[Look]:
+        """Return the key's looks of the window that ends now."""
+        since = now - self._window
+        return [look for look in self._looks.get(key, ()) if look.at >= since]
 
 
 def days_of(looks: Iterable[Look]) -> int:
@@ -71,15 +83,16 @@ def make_flag(detector: str, look: Look, subject: str, explanation: str, looks: 
 
 
 class Once:
-    """Lets a pattern be flagged once, and again only when it has doubled."""
+    """Lets a pattern be told once, and again only when it has grown by a factor: 2, unless a whole file is looked at and its end counts."""
 
-    def __init__(self) -> None:
+    def __init__(self, growth: float = 2) -> None:
+        self._growth = growth
         self._told: dict[tuple[str, ...], int] = {}
 
     def tell(self, key: tuple[str, ...], size: int) -> bool:
         """Return whether a pattern of this size is news."""
         before = self._told.get(key, 0)
-        if size < max(1, 2 * before):
+        if size < max(1, self._growth * before) or size == before:
             return False
         self._told[key] = size
         return True

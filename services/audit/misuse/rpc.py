@@ -5,24 +5,33 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from plateward.audit.v1 import audit_pb2
 from plateward.common.v1 import errors_pb2
 from servicekit.clock import Clock
 from servicekit.context import current
 from servicekit.errors import PlatewardError
-from servicekit.ids import derived_id, new_id
+from servicekit.ids import new_id
 from services.audit.misuse.flags import Flag
 from services.audit.misuse.follower import Follower
-from services.audit.misuse.panel import Panel, detectors
 from services.audit.misuse.store import FlagStore, StoredFlag
 from services.audit.misuse.vendor import FORMATS, VendorError, VendorReader
+from services.audit.misuse.vendor_report import to_csv, to_html, to_json
+from services.audit.misuse.vendor_run import summarise
 from services.audit.model import Sealer
 
-_PAGE = 100
+_PAGE, _MOST_PAGE = 100, 500
 _MOST_BYTES = 512 << 20
+# A message has 4 MiB: as many flags and positions as surely fit. The report has them all.
+_MOST_FLAGS, _MOST_INDEXES = 1000, 300
+_IMPORTING = asyncio.Semaphore(1)
+_RENDER = {
+    audit_pb2.REPORT_FORMAT_HTML: to_html, audit_pb2.REPORT_FORMAT_JSON: to_json, audit_pb2.REPORT_FORMAT_CSV: to_csv,
+}  # fmt: skip
 
 
 class MisuseMethods:
@@ -36,9 +45,10 @@ class MisuseMethods:
     async def ListFlags(
         self, request: audit_pb2.ListFlagsRequest, context: Any
     ) -> audit_pb2.ListFlagsResponse:
-        size = request.page.size or _PAGE
-        found = await self._flags.page(current().subject.agency_id, request.page.token, size + 1)
-        shown = [f for f in found[:size] if request.with_disposed or not f.finding]
+        size = min(request.page.size or _PAGE, _MOST_PAGE)
+        agency, before = current().subject.agency_id, _cursor(request.page.token)
+        found = await self._flags.page(agency, before, size + 1, with_disposed=request.with_disposed)
+        shown = found[:size]
         current().returned(f.flag_id for f in shown)
         token = found[size - 1].flag_id if len(found) > size else ""
         return audit_pb2.ListFlagsResponse(flags=[_stored(f) for f in shown], next_page_token=token)
@@ -78,33 +88,39 @@ class MisuseMethods:
     async def ImportVendorAudit(
         self, request: AsyncIterator[audit_pb2.ImportVendorAuditRequest], context: Any
     ) -> audit_pb2.ImportVendorAuditResponse:
-        reader, panel, found, size = None, Panel(detectors()), list[Flag](), 0
-        agency = current().subject.agency_id
-        try:
-            async for part in request:
-                if reader is None:
-                    reader = VendorReader(part.format, agency)
-                size += len(part.chunk)
-                if size > _MOST_BYTES:
-                    raise PlatewardError(
-                        errors_pb2.ERROR_REASON_INVALID_ARGUMENT, f"the export is larger than {_MOST_BYTES >> 20} MiB: send it month by month"
-                    )  # fmt: skip
-                found += await asyncio.to_thread(_seen, panel, reader, part.chunk)
-            reader = reader or VendorReader("", agency)
-            found += await asyncio.to_thread(_seen, panel, reader, None)
-        except VendorError as error:
-            formats = ", ".join(FORMATS)
+        if _IMPORTING.locked():
             raise PlatewardError(
-                errors_pb2.ERROR_REASON_INVALID_ARGUMENT, f"{error}. Formats that are read: {formats}"
-            ) from error
+                errors_pb2.ERROR_REASON_OVERLOADED, "another import is running: try again when it has ended"
+            )
+        async with _IMPORTING:
+            return await self._imported(request)
+
+    async def _imported(
+        self, parts: AsyncIterator[audit_pb2.ImportVendorAuditRequest]
+    ) -> audit_pb2.ImportVendorAuditResponse:
+        reader, size, form = None, 0, audit_pb2.REPORT_FORMAT_UNSPECIFIED
+        try:
+            async for part in parts:
+                if reader is None:
+                    form = part.report_format
+                    reader = VendorReader(part.format, current().subject.agency_id, _zone(part.time_zone))
+                size = _allowed(size + len(part.chunk))
+                await asyncio.to_thread(reader.feed, part.chunk)
+            reader = reader or VendorReader(FORMATS[0], "")
+            await asyncio.to_thread(reader.end)
+            summary = await asyncio.to_thread(summarise, reader, self._follower.limits)
+        except VendorError as error:
+            raise PlatewardError(errors_pb2.ERROR_REASON_INVALID_ARGUMENT, str(error)) from error
+        finally:
+            if reader is not None:
+                reader.close()
         current().changed(
-            "vendor-audit",
-            reader.form,
-            f"{reader.rows} rows read, {len(reader.malformed)} malformed, {len(found)} flags",
-        )
+            "vendor-audit", summary.form, f"{summary.rows} rows read, {summary.malformed_rows} malformed, {len(summary.flags)} flags"
+        )  # fmt: skip
         return audit_pb2.ImportVendorAuditResponse(
-            rows=reader.rows, malformed=[f"line {n}: {why}" for n, why in reader.malformed[:100]],
-            malformed_rows=len(reader.malformed), flags=[_made(f, derived_id(f.at, f.detector, f.member_id, f.subject)) for f in found[:1000]],
+            rows=summary.rows, malformed=[f"line {row.line}: {row.why}" for row in summary.malformed], malformed_rows=summary.malformed_rows,
+            flags=[_made(f, self._flags.flag_id(f)) for f in summary.flags[:_MOST_FLAGS]],
+            report=_RENDER[form](summary) if form in _RENDER else b"",
         )  # fmt: skip
 
     async def flagged(self, agency_id: str, start: datetime, end: datetime) -> list[int]:
@@ -112,9 +128,28 @@ class MisuseMethods:
         return sorted({i for f in await self._flags.between(agency_id, start, end) for i in f.flag.indexes})
 
 
-def _seen(panel: Panel, reader: VendorReader, chunk: bytes | None) -> list[Flag]:
-    looks = reader.feed(chunk) if chunk is not None else reader.end()
-    return [flag for look in looks for flag in panel.see(look)]
+def _allowed(size: int) -> int:
+    if size > _MOST_BYTES:
+        raise VendorError(f"the export is larger than {_MOST_BYTES >> 20} MiB: send it month by month")
+    return size
+
+
+def _cursor(token: str) -> str:
+    try:
+        return str(UUID(token)) if token else ""
+    except ValueError:
+        raise PlatewardError(
+            errors_pb2.ERROR_REASON_CURSOR_INVALID, "the page token is not one of this service's: start without one"
+        ) from None  # fmt: skip
+
+
+def _zone(name: str) -> tzinfo:
+    try:
+        return ZoneInfo(name or "UTC")
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise VendorError(
+            f"the time zone {name[:40]!r} is not known: use a name such as America/Los_Angeles"
+        ) from None
 
 
 def _stored(stored: StoredFlag) -> audit_pb2.Flag:
@@ -130,7 +165,7 @@ def _made(flag: Flag, flag_id: str) -> audit_pb2.Flag:
         detector=flag.detector,
         member_id=flag.member_id,
         explanation=flag.explanation,
-        indexes=flag.indexes,
+        indexes=flag.indexes[:_MOST_INDEXES],
     )
     made.raised_at.FromDatetime(flag.at)
     return made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +13,7 @@ from psycopg.rows import DictRow
 from plateward.audit.v1 import event_pb2
 from servicekit.crypto import open_sealed, seal
 from servicekit.database import Pool
+from servicekit.ids import derived_id
 from services.audit.looks import LOOKS
 from services.audit.misuse.flags import Flag
 from services.audit.model import Sealer
@@ -52,9 +54,15 @@ class FlagStore:
             )
             return done.rowcount == 1
 
-    async def page(self, agency_id: str, before: str, limit: int) -> list[StoredFlag]:
-        """Return an agency's flags, newest first."""
-        return await self._flags("AND (%s = '' OR f.flag_id < nullif(%s, '')::uuid) ORDER BY f.flag_id DESC LIMIT %s",
+    def flag_id(self, flag: Flag) -> str:
+        """Return the ID of a flag: derived under a key, so that nobody can guess from it who looked at what."""
+        names = (flag.detector, flag.agency_id, flag.member_id, flag.subject)
+        return derived_id(flag.at, hmac.digest(self._key, json.dumps(names).encode(), "sha256").hex())
+
+    async def page(self, agency_id: str, before: str, limit: int, *, with_disposed: bool) -> list[StoredFlag]:
+        """Return an agency's flags, newest first; ``before`` is the ID where the last page ended, or empty."""
+        tail = "" if with_disposed else "AND d.sealed IS NULL "
+        return await self._flags(f"{tail}AND (%s = '' OR f.flag_id < nullif(%s, '')::uuid) ORDER BY f.flag_id DESC LIMIT %s",
                                  (self._term(agency_id), before, before, limit))  # fmt: skip
 
     async def one(self, agency_id: str, flag_id: str) -> StoredFlag | None:
@@ -91,6 +99,18 @@ class FlagStore:
             (self._term(agency_id),),
         )
         return frozenset(bytes(r["digest"]) for r in rows if r["active"])
+
+    async def position(self) -> int:
+        """Return the entry up to which looks were judged; -1 before the first."""
+        rows = await self._all("SELECT max(index) AS index FROM misuse_positions", ())
+        return -1 if rows[0]["index"] is None else int(rows[0]["index"])
+
+    async def note_position(self, index: int) -> None:
+        """Note that looks up to an entry were judged."""
+        async with self._pool.connection() as connection:
+            await connection.execute(
+                "INSERT INTO misuse_positions (index) VALUES (%s) ON CONFLICT DO NOTHING", (index,)
+            )
 
     async def looks_after(self, index: int, since: datetime) -> list[Payload]:
         """Return the next looks of any agency after an index, ascending."""

@@ -1,46 +1,65 @@
 """Detectors of somebody who is followed: one plate again and again, a household, a colleague.
 
 The patterns are those of Milwaukee (179 searches of two plates in a month, reason "investigation", found by the victim) and
-Orange City (69, 24 and 15 searches of a former partner, her mother and father). What tells them from work: nobody else looks at the
-plate, the looks are spread over many days, and no case explains them or the case is nobody else's.
+Orange City (69, 24 and 15 searches of a former partner, her mother and father). What tells them from work: hardly anybody else looks at
+the plate, the looks are spread over many days, and no case explains them or the case is nobody else's.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Container, Iterable
-from datetime import timedelta
+from collections.abc import Callable, Container, Iterable
+from dataclasses import dataclass
 
 from services.audit.looks import Look
-from services.audit.misuse.flags import Flag, Once, Recent, days_of, make_flag
+from services.audit.misuse.flags import Flag, Once, Windows, days_of, make_flag
+from services.audit.misuse.thresholds import Thresholds
 
-_WINDOW = timedelta(days=45)
+
+@dataclass(frozen=True, slots=True)
+class Interest:
+    """One member's looks at one plate in the window, and how far others and cases explain them."""
+
+    mine: list[Look]
+    without_case: list[Look]
+    shared: int
+    others: int
+    alone: bool
 
 
-class _Attention:
-    """Who looks at which plate, and who else works on the case that is named."""
+class Attention:
+    """Who looks at which plate, and under which case: what several detectors ask. It is shown every look first."""
 
-    def __init__(self) -> None:
-        self.by: dict[tuple[str, str], Recent] = defaultdict(lambda: Recent(_WINDOW))
-        self.watchers: dict[str, dict[str, Look]] = defaultdict(dict)
-        self.colleagues: dict[str, dict[str, Look]] = defaultdict(dict)
+    def __init__(self, limits: Thresholds) -> None:
+        self._others_share = limits.others_share
+        self._plates = Windows(limits.window_days)
+        self._cases = Windows(limits.window_days)
 
-    def add(self, look: Look) -> list[Look]:
-        """Take a look; return this member's looks at this plate in the window."""
-        self.watchers[look.plate][look.member_id] = look
+    def see(self, look: Look) -> None:
+        """Take a look."""
+        if look.plate:
+            self._plates.add(look.plate, look)
         if look.case_number:
-            self.colleagues[look.case_number][look.member_id] = look
-        return list(self.by[look.member_id, look.plate].add(look))
+            self._cases.add(look.case_number, look)
 
-    def alone(self, look: Look, looks: Iterable[Look]) -> bool:
-        """Whether nobody else looked at the plate lately, nor worked on a case that was named."""
-        since = look.at - _WINDOW
-        others = any(m != look.member_id and x.at >= since for m, x in self.watchers[look.plate].items())
-        cases = {x.case_number for x in looks if x.case_number}
-        shared = any(
-            m != look.member_id and x.at >= since for case in cases for m, x in self.colleagues[case].items()
-        )
-        return not others and not shared
+    def looks(self, member_id: str, plate: str, now: Look) -> list[Look]:
+        """Return a member's looks at a plate."""
+        return [x for x in self._plates.get(plate, now.at) if x.member_id == member_id]
+
+    def interest(self, look: Look) -> Interest:
+        """Return what this look belongs to. A look by another member now and then does not make it work."""
+        every = self._plates.get(look.plate, look.at)
+        mine = [x for x in every if x.member_id == look.member_id]
+        others = len(every) - len(mine)
+        cases = {x.case_number for x in mine if x.case_number}
+        known = {case for case in cases if self._colleagues(case, look)}
+        return Interest(
+            mine=mine, without_case=[x for x in mine if not x.case_number], shared=sum(1 for x in mine if x.case_number in known),
+            others=others, alone=others < max(1.0, self._others_share * len(mine)),
+        )  # fmt: skip
+
+    def _colleagues(self, case: str, look: Look) -> bool:
+        return any(x.member_id != look.member_id for x in self._cases.get(case, look.at))
 
 
 class RepeatTarget:
@@ -48,33 +67,35 @@ class RepeatTarget:
 
     name = "repeat-target"
 
-    def __init__(
-        self, *, least: int = 6, least_with_case: int = 18, least_days: int = 4, least_days_with_case: int = 7
-    ) -> None:
-        self._without, self._with = (least, least_days), (least_with_case, least_days_with_case)
-        self._attention = _Attention()
-        self._once = Once()
+    def __init__(self, attention: Attention, limits: Thresholds) -> None:
+        self._attention, self._limits = attention, limits
+        self._once = Once(limits.told_again_at)
 
     def see(self, look: Look) -> Iterable[Flag]:
         """Return a flag when the looks at this plate are more than work explains."""
         if not look.plate:
             return
-        looks = self._attention.add(look)
-        without = sum(1 for x in looks if not x.case_number)
-        days = days_of(looks)
-        unexplained = without >= self._without[0] and days >= self._without[1]
-        worn = len(looks) >= self._with[0] and days >= self._with[1]
-        if not (unexplained or worn) or not self._attention.alone(look, looks):
-            return
-        if self._once.tell((look.member_id, look.plate), len(looks)):
-            case = (
-                "no case named"
-                if without == len(looks)
-                else f"{without} without a case, no colleague on the case"
+        found = self._attention.interest(look)
+        case = self._unexplained(found) if found.alone else ""
+        if case and self._once.tell((look.member_id, look.plate), len(found.mine)):
+            nobody = (
+                f"others looked at it {found.others} times" if found.others else "nobody else looked at it"
             )
             yield make_flag(
-                self.name, look, look.plate, f"the same plate {len(looks)} times on {days} days, {case}, and nobody else looked at it", looks
+                self.name, look, look.plate, f"the same plate {len(found.mine)} times on {days_of(found.mine)} days, {case}, and {nobody}", found.mine
             )  # fmt: skip
+
+    def _unexplained(self, found: Interest) -> str:
+        """What the cases say, when it is not enough."""
+        t, looks, bare = self._limits, found.mine, found.without_case
+        mostly_shared = 2 * found.shared >= len(looks)
+        if len(bare) >= t.repeat_no_case and days_of(bare) >= t.repeat_no_case_days and not mostly_shared:
+            return "no case named" if len(bare) == len(looks) else f"{len(bare)} times without a case"
+        if len(looks) >= t.repeat_own_case and days_of(looks) >= t.repeat_own_case_days and not mostly_shared:
+            return "under a case that no colleague works on"
+        if len(looks) >= t.repeat_shared_case and days_of(looks) >= t.repeat_shared_case_days:
+            return "under a case in which only this member looks at it"
+        return ""
 
 
 class HouseholdCluster:
@@ -82,41 +103,37 @@ class HouseholdCluster:
 
     name = "household-cluster"
 
-    def __init__(self, *, plates: int = 3, looks_each: int = 4, least_days: int = 3) -> None:
-        self._plates, self._looks_each, self._least_days = plates, looks_each, least_days
-        self._attention = _Attention()
+    def __init__(self, attention: Attention, limits: Thresholds) -> None:
+        self._attention, self._limits = attention, limits
         self._of: dict[str, set[str]] = defaultdict(set)
-        self._once = Once()
+        self._once = Once(limits.told_again_at)
 
     def see(self, look: Look) -> Iterable[Flag]:
         """Return a flag when several plates are each watched by this member alone, in the same sittings."""
         if not look.plate:
             return
-        mine = self._of[look.member_id]
-        looks = self._attention.add(look)
-        if (
-            len(looks) < self._looks_each
-            or days_of(looks) < self._least_days
-            or not self._attention.alone(look, looks)
-        ):
+        mine, t = self._of[look.member_id], self._limits
+        found = self._attention.interest(look)
+        enough = len(found.mine) >= t.household_looks_each and days_of(found.mine) >= t.household_days
+        if not enough or not found.alone or 2 * found.shared >= len(found.mine):
             mine.discard(look.plate)
             return
         mine.add(look.plate)
-        watched = {p: self._lately(look, p) for p in mine}
-        watched = {
-            p: x for p, x in watched.items() if len(x) >= self._looks_each and self._together(x, watched, p)
-        }
-        if len(watched) >= self._plates and look.plate in watched:
+        if len(mine) < t.household_plates:
+            return
+        watched = {p: self._attention.looks(look.member_id, p, look) for p in mine}
+        for plate in [p for p, looks in watched.items() if len(looks) < t.household_looks_each]:
+            mine.discard(plate)
+            del watched[plate]
+        watched = {p: looks for p, looks in watched.items() if self._together(looks, watched, p)}
+        if len(watched) >= t.household_plates and look.plate in watched:
             every = sorted((x for group in watched.values() for x in group), key=lambda x: x.at)
             if self._once.tell((look.member_id, str(len(watched))), len(every)):
                 counts = ", ".join(str(n) for n in sorted(map(len, watched.values()), reverse=True))
                 yield make_flag(
                     self.name, look, "+".join(sorted(watched)),
-                    f"{len(watched)} plates that nobody else looks at, {counts} times, in the same sittings", every,
+                    f"{len(watched)} plates that hardly anybody else looks at, {counts} times, in the same sittings", every,
                 )  # fmt: skip
-
-    def _lately(self, look: Look, plate: str) -> list[Look]:
-        return self._attention.by[look.member_id, plate].since(look.at - _WINDOW)
 
     def _together(self, looks: list[Look], watched: dict[str, list[Look]], plate: str) -> bool:
         """Whether the plate was looked at within a quarter of an hour of another watched one, at least twice."""
@@ -124,7 +141,12 @@ class HouseholdCluster:
         for other, theirs in watched.items():
             if other != plate:
                 near += sum(
-                    1 for x in looks if any(abs((x.at - y.at).total_seconds()) <= 900 for y in theirs)
+                    1
+                    for x in looks
+                    if any(
+                        abs((x.at - y.at).total_seconds()) <= self._limits.household_together_s
+                        for y in theirs
+                    )
                 )
         return near >= 2
 
@@ -134,17 +156,12 @@ class ProtectedPlate:
 
     name = "own-or-colleague"
 
-    def __init__(self, protected: Container[bytes], digest: object = None) -> None:
-        self._protected = protected
-        self._digest = digest
+    def __init__(self, protected: Container[bytes], digest: Callable[[str], bytes] | None) -> None:
+        self._protected, self._digest = protected, digest
 
     def see(self, look: Look) -> Iterable[Flag]:
         """Return a flag at the first look."""
-        if look.plate and callable(self._digest) and self._digest(look.plate) in self._protected:
+        if look.plate and self._digest is not None and self._digest(look.plate) in self._protected:
             yield make_flag(
-                self.name,
-                look,
-                look.plate,
-                "a plate of the protected list (members, families, canaries) was looked at",
-                [look],
-            )
+                self.name, look, look.plate, "a plate of the protected list (members, families, canaries) was looked at", [look]
+            )  # fmt: skip

@@ -1,188 +1,223 @@
-"""Another vendor's audit export (CSV) as looks, row by row, in bounded memory.
+"""Another vendor's audit export (CSV) as looks in order of time, in bounded memory.
 
-Forms: the organisation audit and the network audit of Flock (columns as released by Santa Cruz and Conway: Name, Org Name, Total
-Networks/Devices Searched, Time Frame, License Plate, Reason, Case #, Filters, Search Time, Search Type, Text Prompt, Moderation).
+Forms: the organisation audit and the network audit of Flock, with the columns in which they were released (Santa Cruz, Conway): Name,
+Org Name, Total Networks/Devices Searched, Time Frame, License Plate, Reason, Case #, Filters, Search Time, Search Type, Text Prompt,
+Moderation.
 
 Rules
 -----
-1. Columns are found by name, in any order; only the time of the search must be there. Redacted names make one member of the organisation.
-2. A row that cannot be read is counted with its line and the reason, and the next one is read.
-3. Rows may come in any order: they are sorted before the detectors see them, 200,000 at a time.
+1. Columns are found by name, in any order, after any lines of title; only the time of a search must be there.
+2. A row that cannot be read is counted, with its line and the reason, and the next one is read.
+3. Rows may come in any order; the same row twice counts once.
+4. Where a name is redacted, all such searches of an organisation are somebody's of that organisation: ``POOLED`` begins that member's name.
 """
 
 from __future__ import annotations
 
-import codecs
 import csv
-import io
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from datetime import UTC, datetime, tzinfo
+from dataclasses import dataclass
+from datetime import UTC, tzinfo
 
 from services.audit.looks import Look
+from services.audit.misuse.ordered import Ordered, Row
+from services.audit.misuse.records import Record, Records
+from services.audit.misuse.times import parse_time, span_days
 
 FORMATS = ("flock-organization-audit", "flock-network-audit")
+POOLED = "somebody of "
+MOST_SHOWN = 100
 _COLUMNS: Mapping[str, tuple[str, ...]] = {
-    "name": ("name", "user", "username", "searched by"), "org": ("org name", "organization", "org", "agency"),
-    "networks": ("total networks searched", "networks searched", "total networks"), "devices": ("total devices searched", "devices searched"),
-    "frame": ("time frame", "timeframe", "search window"), "plate": ("license plate", "plate", "plate number", "license plate(s)"),
-    "reason": ("reason", "search reason", "purpose"), "case": ("case #", "case number", "case", "case#"), "filters": ("filters",),
-    "time": ("search time", "searched at", "date", "timestamp", "time"), "type": ("search type", "type"),
-    "prompt": ("text prompt", "freeform"), "moderation": ("moderation",),
+    "time": ("search time", "searched at", "time of search", "search date", "timestamp", "date time", "datetime", "date", "time", "created at"),
+    "name": ("name", "user", "user name", "username", "searched by", "officer", "full name"),
+    "org": ("org name", "organization name", "organization", "organisation", "org", "agency", "agency name"),
+    "networks": ("total networks searched", "networks searched", "total networks", "networks"),
+    "devices": ("total devices searched", "devices searched", "total devices", "total cameras searched", "devices", "cameras"),
+    "frame": ("time frame", "timeframe", "search window", "date range"),
+    "plate": ("license plate", "licence plate", "license plates", "plate", "plate number", "plates", "lp"),
+    "reason": ("reason", "search reason", "reason for search", "purpose"),
+    "case": ("case", "case number", "case no", "case id", "casenumber"),
+    "type": ("search type", "type"), "prompt": ("text prompt", "freeform", "free form", "prompt"), "filters": ("filters", "filter"),
 }  # fmt: skip
-_TIMES = (
-    "%m/%d/%Y, %I:%M:%S %p", "%m/%d/%Y %I:%M:%S %p", "%m/%d/%Y %I:%M %p", "%m/%d/%Y %H:%M:%S", "%m/%d/%Y %H:%M", "%m/%d/%y %H:%M",
-    "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M",
-)  # fmt: skip
-_ZONE = re.compile(r"\s*(UTC|GMT|PST|PDT|MST|MDT|CST|CDT|EST|EDT)$")
-_EMPTY = frozenset({"", "-", "n/a", "none", "null", "redacted", "[redacted]", "***"})
-_MOST_HELD = 200_000
-_MOST_LINE = 64 * 1024
-_MOST_MALFORMED = 10_000
+_NOTHING = re.compile(
+    r"[\W_x█]*|[\W_]*(redacted|withheld|removed|hidden|n/?a|none|null|unknown|not applicable)[\W_]*",
+    re.IGNORECASE,
+)
+_TITLE_LINES = 20
+_MOST_CELL = 500
+_MOST_PLATES = 20
 
 
 class VendorError(ValueError):
-    """The file is not an audit export that can be read; the message says why."""
+    """The file is not an audit export that can be read; the message says why, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A row that could not be read."""
+
+    line: int
+    why: str
 
 
 class VendorReader:
-    """Reads an export piece by piece."""
+    """Reads an export piece by piece: first ``feed`` and ``end``, then ``looks``."""
 
     def __init__(self, form: str, agency_id: str, zone: tzinfo = UTC) -> None:
+        """Begin.
+
+        Args:
+            form: one of ``FORMATS``.
+            agency_id: who audits; stands for the organisation where the file names none.
+            zone: of times that name none.
+
+        Raises:
+            VendorError: the form is not known.
+        """
         if form not in FORMATS:
-            raise VendorError(f"{form or 'no format'} is not known")
+            raise VendorError(f"the format {form!r} is not known: use one of {', '.join(FORMATS)}")
         self.form = form
-        self.rows = 0
-        self.malformed: list[tuple[int, str]] = []
-        self._agency = agency_id
-        self._zone = zone
-        self._decoder = codecs.getincrementaldecoder("utf-8-sig")("replace")
-        self._text = ""
-        self._line = 0
-        self._columns: dict[str, int] | None = None
-        self._held: list[Look] = []
-        self._pending: list[str] = []
+        self.rows = self.malformed_rows = self.redacted_rows = 0
+        self.malformed: list[BadRow] = []
+        self.columns: dict[str, int] = {}
+        self.unknown: list[str] = []
+        self._agency, self._zone = agency_id, zone
+        self._records, self._ordered = Records(), Ordered()
+        self._titles: list[Record] = []
 
-    def feed(self, chunk: bytes) -> Iterator[Look]:
-        """Take bytes; yield looks when enough are held.
+    def feed(self, chunk: bytes) -> None:
+        """Take bytes.
 
         Raises:
-            VendorError: a line is endless, or the header names no time.
+            VendorError: this is no audit export.
         """
-        self._text += self._decoder.decode(chunk)
-        *lines, self._text = self._text.split("\n")
-        if len(self._text) > _MOST_LINE:
-            raise VendorError(f"line {self._line + 1} is longer than {_MOST_LINE} characters: this is no CSV")
-        for line in lines:
-            self._take(line)
-        if len(self._held) >= _MOST_HELD:
-            yield from self._sorted()
+        self._take_all(self._records.feed(chunk))
 
-    def end(self) -> Iterator[Look]:
-        """Yield what is left.
+    def end(self) -> None:
+        """Say that there is no more.
 
         Raises:
-            VendorError: there was no header.
+            VendorError: no line names the time of a search.
         """
-        self._take(self._text + self._decoder.decode(b"", final=True))
-        self._text = ""
-        if self._columns is None:
-            raise VendorError("the file is empty: export the audit again as CSV")
-        yield from self._sorted()
+        self._take_all(self._records.end())
+        if not self.columns:
+            raise _no_header(self._titles)
 
-    def _sorted(self) -> Iterator[Look]:
-        held, self._held = self._held, []
-        return iter(sorted(held, key=lambda look: look.at))
+    def looks(self) -> Iterator[Look]:
+        """Yield the looks, oldest first; ``index`` is the line of the file."""
+        for at, line, member, org, action, plate, case, reason, days, cameras, agencies in self._ordered:
+            yield Look(
+                index=line, at=at, agency_id=self._agency, owner_agency_id=self._agency, member_id=member, member_name=member, workload=org,
+                action=action, plate=plate, elements=(), offence="", case_number=case, reason=reason, attested=False, status="OK", rule="",
+                result_count=0, span_days=days, cameras=cameras, agencies=agencies,
+            )  # fmt: skip
 
-    def _take(self, line: str) -> None:
-        self._line += 1
-        line = line.rstrip("\r")
-        # A quoted cell may hold line breaks: a record goes on while its quotes are open.
-        self._pending.append(line)
-        record = "\n".join(self._pending)
-        if record.count('"') % 2 and len(record) < _MOST_LINE:
-            return
-        self._pending.clear()
-        if not record.strip():
-            return
-        if self._columns is None:
-            self._columns = self._header(_cells(record))
+    @property
+    def duplicates(self) -> int:
+        """Rows that stood there twice; known when ``looks`` has ended."""
+        return self._ordered.duplicates
+
+    def close(self) -> None:
+        """Forget what was read."""
+        self._ordered.close()
+
+    def _take_all(self, records: Iterator[Record]) -> None:
+        try:
+            for record in records:
+                self._take(record)
+        except csv.Error as error:
+            raise VendorError(f"the file cannot be read: {error}. Export the audit again as CSV") from None
+
+    def _take(self, record: Record) -> None:
+        if not self.columns:
+            self._head(record)
             return
         self.rows += 1
         try:
-            self._held.append(self._look(_cells(record)))
+            for row in self._made(record):
+                self._ordered.add(row)
         except ValueError as error:
-            if len(self.malformed) < _MOST_MALFORMED:
-                self.malformed.append((self._line, str(error)))
+            self.malformed_rows += 1
+            if len(self.malformed) < MOST_SHOWN:
+                self.malformed.append(BadRow(record.line, str(error)))
 
-    def _header(self, cells: list[str]) -> dict[str, int]:
-        names = [c.strip().lower() for c in cells]
-        found = {key: names.index(n) for key, known in _COLUMNS.items() for n in known if n in names}
-        if "time" not in found:
-            raise VendorError(
-                f"no column names the time of a search (Search Time); the columns are {', '.join(names)[:200]}"
+    def _head(self, record: Record) -> None:
+        names = [re.sub(r"[\s_#*.:()]+", " ", cell.lower()).strip() for cell in record.cells]
+        found = {
+            key: names.index(n) for key, known in _COLUMNS.items() for n in reversed(known) if n in names
+        }
+        if "time" in found and len(found) >= 3:
+            self.columns = found
+            self._records.width = len(names)
+            self.unknown = [c for i, c in enumerate(record.cells) if i not in found.values() and c.strip()]
+            return
+        self._titles.append(record)
+        if len(self._titles) > _TITLE_LINES:
+            raise _no_header(self._titles)
+
+    def _made(self, record: Record) -> Iterator[Row]:
+        cells, width = record.cells, self._records.width
+        if record.fault:
+            raise ValueError(record.fault)
+        if any(cell.strip() for cell in cells[width:]):
+            raise ValueError(
+                f"it has {len(cells)} cells and the header {width}: a comma stands outside of quotes"
             )
-        return found
 
-    def _look(self, cells: list[str]) -> Look:
         def cell(name: str) -> str:
-            at = (self._columns or {}).get(name)
-            text = cells[at].strip() if at is not None and at < len(cells) else ""
-            return "" if text.lower() in _EMPTY else text
+            at = self.columns.get(name)
+            text = _clean(cells[at]) if at is not None and at < len(cells) else ""
+            return "" if _NOTHING.fullmatch(text) else text
 
-        at = self._time(cell("time"))
-        org = cell("org") or self._agency
-        plate = re.sub(r"[^A-Z0-9?*]", "", cell("plate").upper())
-        elements = tuple((name, cell(name)) for name in ("plate", "filters", "type", "prompt") if cell(name))
-        return Look(
-            index=self._line, at=at, agency_id=self._agency, owner_agency_id=self._agency, member_id=cell("name") or f"somebody of {org}",
-            member_name=cell("name"), workload=org, action=cell("type") or "search", plate=plate, elements=elements, offence="",
-            case_number=cell("case"), reason=cell("reason"), attested=False, status="OK", rule="", result_count=0,
-            span_days=_days(cell("frame")), cameras=_number(cell("devices")), agencies=_number(cell("networks")),
-        )  # fmt: skip
+        at = parse_time(cell("time"), self._zone)
+        if not 2000 <= at.year <= 2100:
+            raise ValueError(f"the year {at.year} cannot be")
+        org = cell("org")
+        name = cell("name")
+        self.redacted_rows += not name
+        member = (
+            f"{name} ({org})" if name and org else name or f"{POOLED}{org or self._agency or 'the agency'}"
+        )
+        # A full stop as the reason is a reason that says nothing, not a missing one.
+        reason = cell("reason") or self._raw(cells, "reason")
+        action = cell("type").lower() or ("text search" if cell("prompt") else "search")
+        for plate in _plates(cell("plate")) or [""]:
+            yield (at, record.line, member, org or self._agency, action, plate, cell("case"), reason, span_days(cell("frame")), _number(cell("devices")),
+                   _number(cell("networks")))  # fmt: skip
 
-    def _time(self, text: str) -> datetime:
-        if not text:
-            raise ValueError("no time")
-        bare = _ZONE.sub("", text)
-        zone = UTC if bare == text or text.endswith(("UTC", "GMT")) else self._zone
-        at: datetime | None = None
-        with suppress(ValueError):
-            at = datetime.fromisoformat(bare)
-        if at is None:
-            for form in _TIMES:
-                try:
-                    at = datetime.strptime(bare, form)  # noqa: DTZ007 - the zone is added below
-                    break
-                except ValueError:
-                    continue
-        if at is None:
-            raise ValueError(f"the time {text[:40]!r} has no known form")
-        return (at if at.tzinfo else at.replace(tzinfo=zone)).astimezone(UTC)
+    def _raw(self, cells: tuple[str, ...], name: str) -> str:
+        at = self.columns.get(name)
+        return _clean(cells[at]) if at is not None and at < len(cells) else ""
 
 
-def _cells(record: str) -> list[str]:
-    try:
-        return next(csv.reader(io.StringIO(record, newline="")), [])
-    except csv.Error as error:
-        raise VendorError(f"this is no line of a CSV file ({error})") from error
+def _clean(cell: str) -> str:
+    """One line, without letters that nobody sees: nothing in it moves a terminal's cursor or turns the direction of a text."""
+    text = " ".join(cell.split())
+    return (text if text.isprintable() else "".join(c for c in text if c.isprintable()))[:_MOST_CELL]
+
+
+def _plates(text: str) -> list[str]:
+    """Several plates in a cell are several looks; ``CA: 8ABC123`` and ``8ABC123 (CA)`` are one plate."""
+    bare = re.sub(r"\([^)]*\)", "", text.upper())
+    parts = [re.sub(r"^\s*[A-Z]{2}\s*:\s*", "", part) for part in re.split(r"[,;|/\n]", bare)]
+    plates = dict.fromkeys(re.sub(r"[^A-Z0-9?*]", "", part)[:16] for part in parts)
+    return [plate for plate in plates if re.search(r"[A-Z0-9]", plate)][:_MOST_PLATES]
 
 
 def _number(text: str) -> int:
-    digits = re.sub(r"[^\d]", "", text)
-    return int(digits[:9]) if digits else 0
+    """A count; a list of names counts its names."""
+    digits = re.sub(r"[,\s]", "", text)
+    if digits.isdigit():
+        return int(digits[:9])
+    return len([part for part in text.split(",") if part.strip()])
 
 
-def _days(frame: str) -> float:
-    """The width of a window like "01/02/2026 - 02/01/2026", "30 days" or "Last 7 days"; 0 when it says nothing."""
-    if found := re.search(r"(\d+)\s*(day|week|month|hour|year)", frame.lower()):
-        return int(found[1][:6]) * {"hour": 1 / 24, "day": 1, "week": 7, "month": 30, "year": 365}[found[2]]
-    ends = re.findall(r"(\d{1,2})/(\d{1,2})/(\d{4})", frame)
-    if len(ends) == 2:
-        try:
-            first, last = (datetime(int(y), int(m), int(d), tzinfo=UTC) for m, d, y in ends)
-        except ValueError:
-            return 0.0
-        return max(0.0, (last - first).total_seconds() / 86400)
-    return 0.0
+def _no_header(titles: list[Record]) -> VendorError:
+    if not titles:
+        return VendorError("the file is empty: export the audit again as CSV")
+    widest = max(titles, key=lambda record: len(record.cells))
+    shown = ", ".join(cell.strip()[:30] for cell in widest.cells)[:200]
+    return VendorError(
+        f"no line names the time of a search (a column Search Time, beside Name, License Plate, Reason …); found: {shown}"
+    )

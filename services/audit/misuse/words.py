@@ -1,4 +1,4 @@
-"""Whether a reason says anything. Words from released audit logs in which nobody could tell what a search was for."""
+"""Whether a reason says anything, and whether a case number is one. Words from released audit logs that told nobody what a search was for."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 _EMPTY = frozenset(
     [
         "investigation",
+        "investigations",
         "investigate",
         "inv",
         "invest",
@@ -77,6 +78,8 @@ _EMPTY = frozenset(
         "per",
     ]
 )
+_NO_CASE = frozenset(["NA", "N/A", "NONE", "NULL", "UNKNOWN", "UNK", "TBD", "PENDING", "TEST", "OTHER", "INVESTIGATION", "INV", "PATROL", "ALPR", "LPR", "FLOCK", "NOCASE", "NOTAPPLICABLE"])  # fmt: skip
+_RUN = "01234567890123456789"
 _LEAST = 2
 
 
@@ -90,3 +93,12 @@ def telling_words(reason: str, offence: str = "") -> list[str]:
 def is_vague(reason: str, offence: str = "") -> bool:
     """Return whether fewer than two words of a reason say something."""
     return len(telling_words(reason, offence)) < _LEAST
+
+
+def names_a_case(number: str) -> bool:
+    """Return whether a case number could be one: it has digits, and is no row of the same ones nor a count (``000000``, ``12345``)."""
+    bare = re.sub(r"[^A-Z0-9]", "", number.upper())
+    digits = re.sub(r"\D", "", bare)
+    if bare in _NO_CASE or not digits:
+        return False
+    return len(set(digits)) > 1 and not (len(digits) > 2 and (digits in _RUN or digits in _RUN[::-1]))

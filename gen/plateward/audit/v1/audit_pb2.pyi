@@ -1333,19 +1333,27 @@ class ImportVendorAuditRequest(_message.Message):
 
     FORMAT_FIELD_NUMBER: _builtins.int
     CHUNK_FIELD_NUMBER: _builtins.int
+    TIME_ZONE_FIELD_NUMBER: _builtins.int
+    REPORT_FORMAT_FIELD_NUMBER: _builtins.int
     format: _builtins.str
     """Its form; in the first message. Example: "flock-organization-audit"."""
     chunk: _builtins.bytes
     """Bytes in order."""
+    time_zone: _builtins.str
+    """Zone of times that name none; in the first message. Empty means UTC. Example: "America/Los_Angeles"."""
+    report_format: Global___ReportFormat.ValueType
+    """Form of the report that is wanted; in the first message. None is made when it is left out. Example: REPORT_FORMAT_HTML."""
     def __init__(
         self,
         *,
         format: _builtins.str = ...,
         chunk: _builtins.bytes = ...,
+        time_zone: _builtins.str = ...,
+        report_format: Global___ReportFormat.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "format", b"format"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "format", b"format", "report_format", b"report_format", "time_zone", b"time_zone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1362,10 +1370,13 @@ class ImportVendorAuditResponse(_message.Message):
     RECEIPT_FIELD_NUMBER: _builtins.int
     MALFORMED_FIELD_NUMBER: _builtins.int
     MALFORMED_ROWS_FIELD_NUMBER: _builtins.int
+    REPORT_FIELD_NUMBER: _builtins.int
     rows: _builtins.int
     """Rows read. Example: 48211."""
     malformed_rows: _builtins.int
     """How many rows could not be read. Example: 3."""
+    report: _builtins.bytes
+    """The report, when one was asked for."""
     @_builtins.property
     def flags(self) -> _containers.RepeatedCompositeFieldContainer[Global___Flag]:
         """The flags."""
@@ -1386,10 +1397,11 @@ class ImportVendorAuditResponse(_message.Message):
         receipt: _receipt_pb2.Receipt | None = ...,
         malformed: _abc.Iterable[_builtins.str] | None = ...,
         malformed_rows: _builtins.int = ...,
+        report: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["flags", b"flags", "malformed", b"malformed", "malformed_rows", b"malformed_rows", "receipt", b"receipt", "rows", b"rows"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["flags", b"flags", "malformed", b"malformed", "malformed_rows", b"malformed_rows", "receipt", b"receipt", "report", b"report", "rows", b"rows"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
