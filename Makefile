@@ -6,7 +6,7 @@ ARGS   ?=
 export PYTHONDONTWRITEBYTECODE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo up test test-fast lint format gen lock opa docs fuzz tamper torture-audit bench-access bench-audit bench-detectors outsider policy train eval clean
+.PHONY: help setup setup-dev demo up test test-fast lint format gen lock opa docs fuzz tamper torture-audit bench-access bench-audit bench-detectors bench-recognizer outsider policy train eval clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[36mmake %-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -98,6 +98,9 @@ opa: setup ## Find OPA or install a pinned version into .tools/
 
 train: ## Train detector and reader from ../shared/data (its own environment; see training/README.md)
 	$(MAKE) -C training train PYTHON=$(PYTHON)
+
+bench-recognizer: setup-dev ## Where a picture's time goes, the service beside the pipeline, cameras carried (ARGS="--most 64")
+	$(BIN)/python -m tests.load.bench_recognizer $(ARGS)
 
 eval: setup-dev ## Score the models on the benchmark photographs, where they are present
 	$(BIN)/python -m training.evaluate $(ARGS)

@@ -12,6 +12,7 @@ from servicekit.kit import Kit
 from servicekit.server import Service, Wired
 from services.recognizer.engine import PROFILES
 from services.recognizer.loading import Loaded, load
+from services.recognizer.memory import keep_freed_memory
 from services.recognizer.rpc import RecognizerServicer
 from services.recognizer.settings import RecognizerSettings
 from services.recognizer.workers import Workers
@@ -20,6 +21,7 @@ from services.recognizer.workers import Workers
 @asynccontextmanager
 async def wire(settings: RecognizerSettings, kit: Kit) -> AsyncIterator[Wired]:
     """Start the threads; health says SERVING once the models are loaded and warm."""
+    keep_freed_memory()
     # Threads that wait for a GPU cost nothing, and fill its batches.
     callers = 1 if "workers" in settings.model_fields_set else PROFILES[settings.provider].callers
     workers = Workers(settings.workers * callers, settings.queue_most)
