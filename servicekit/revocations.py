@@ -146,6 +146,8 @@ def same_bounds(first: decision_pb2.Decision | None, second: decision_pb2.Decisi
         bounds = decision_pb2.Obligations()
         bounds.CopyFrom(decision.obligations)
         bounds.ClearField("not_before")
+        for scope in bounds.scopes:
+            scope.ClearField("not_before")
         bare.append(bounds.SerializeToString(deterministic=True))
     return bare[0] == bare[1]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,7 +18,7 @@ from services.access.approvals import Approvals
 from services.access.budgets import plate_digest
 from services.access.cases import CaseRegistry, CaseSystemUnavailableError
 from services.access.engines import Engine, unavailable
-from services.access.facts import case_number, rego_input
+from services.access.facts import case_number, rego_input, scopes
 from services.access.policy import PolicyBundle
 from services.access.store import Facts, Look, Store
 
@@ -126,6 +127,7 @@ class Core:
             if look.plate_digest:
                 await self._store.looked(subject.agency_id, subject.member_id, look, now)
             self._oblige(decision.obligations, result["obligations"])
+            self._add_scopes(decision.obligations, scopes(request, facts))
         else:
             decision.obligations.second_approver = result["obligations"]["second_approver"]
         return decision
@@ -158,6 +160,16 @@ class Core:
         if member_id and now - self._touched.get(key, now - _TOUCH_EVERY) >= _TOUCH_EVERY:
             self._touched[key] = now
             await self._store.touch(agency_id, member_id, now)
+
+    def _add_scopes(
+        self, obligations: decision_pb2.Obligations, agreements: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """Bound each owner's reads by its own agreements: what one of them opens, another owner has not agreed to."""
+        for agreement in agreements:
+            scope = obligations.scopes.add(
+                agency_id=agreement["owner_agency_id"], camera_ids=agreement["camera_ids"]
+            )
+            scope.not_before.FromDatetime(self._clock.now() - timedelta(seconds=int(agreement["window_s"])))
 
     def _oblige(self, obligations: decision_pb2.Obligations, wanted: dict[str, Any]) -> None:
         obligations.agency_ids.extend(wanted["agency_ids"])

@@ -26,7 +26,7 @@ def rego_input(
     """Return the input of a decision. ``policy`` is the data of the version that decides: it says what is worth sending."""
     subject = request.subject
     owners = _owners(request, facts)
-    shared = [a for a in _covering(request, facts) if owners.get(a["owner_agency_id"]) == _AGREEMENT]
+    shared = scopes(request, facts)
     return {
         "action": action_pb2.Action.Name(request.action),
         "subject": {
@@ -37,8 +37,8 @@ def rego_input(
         "member": _member(facts, policy["training"], now) | _federal(subject, facts),
         "purpose": _purpose(request, facts, policy, now),
         "owners": owners,
-        "camera_limit": _camera_limit(shared),
-        "agreement_window_s": min((int(a["window_s"]) for a in shared), default=_NO_LIMIT_S),
+        "camera_limit": [] if _OWN in owners.values() else _camera_limit(shared),
+        "agreement_window_s": _NO_LIMIT_S if _OWN in owners.values() else _window(shared),
         "cameras": list(request.camera_ids), "scope": _scope(request, policy), "approved": facts.approved,
         "budget": {"looks": facts.looks, "case_plates": facts.case_plates, "new_plate": facts.new_plate},
     }  # fmt: skip
@@ -64,9 +64,21 @@ def _owners(request: access_pb2.DecideRequest, facts: Facts) -> dict[str, str]:
     return {o: _OWN if o == own else _AGREEMENT if o in covered else _NONE for o in request.owner_agency_ids}
 
 
+def scopes(request: access_pb2.DecideRequest, facts: Facts) -> list[dict[str, Any]]:
+    """Return the agreements that hold for the call: each bounds what is seen of its own owner, and of nobody else."""
+    owners = _owners(request, facts)
+    return [a for a in _covering(request, facts) if owners.get(a["owner_agency_id"]) == _AGREEMENT]
+
+
 def _camera_limit(agreements: Sequence[dict[str, Any]]) -> list[str]:
-    limited = [set(a["camera_ids"]) for a in agreements if a["camera_ids"]]
-    return sorted(set().union(*limited)) if limited else []
+    """Return the cameras that any of the agreements opens, which bounds them all together; empty where one has no limit."""
+    if not all(a["camera_ids"] for a in agreements):
+        return []
+    return sorted({camera for a in agreements for camera in a["camera_ids"]})
+
+
+def _window(agreements: Sequence[dict[str, Any]]) -> int:
+    return max((int(a["window_s"]) for a in agreements), default=_NO_LIMIT_S)
 
 
 def _member(facts: Facts, training: str, now: datetime) -> dict[str, Any]:

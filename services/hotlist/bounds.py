@@ -33,4 +33,19 @@ def bounds(decision: decision_pb2.Decision | None, now: datetime) -> tuple[str, 
     if obligations.HasField("not_after"):
         clauses.append("seen_at < %s")
         parameters.append(instant(obligations.not_after))
+    for owner in sorted({scope.agency_id for scope in obligations.scopes}):
+        agreed, values = _agreed(obligations, owner)
+        clauses.append(f"(agency_id <> %s OR {agreed})")
+        parameters += [owner, *values]
     return " AND ".join(clauses), parameters
+
+
+def _agreed(obligations: decision_pb2.Obligations, owner: str) -> tuple[str, list[Any]]:
+    """Return that a hit's read lies within one of its owner's agreements."""
+    clauses, parameters = list[str](), list[Any]()
+    for scope in obligations.scopes:
+        if scope.agency_id == owner:
+            clauses.append("((cardinality(%s::text[]) = 0 OR camera_id = ANY(%s)) AND seen_at >= %s)")
+            cameras = list(scope.camera_ids)
+            parameters += [cameras, cameras, instant(scope.not_before)]
+    return f"({' OR '.join(clauses)})", parameters

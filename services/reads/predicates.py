@@ -81,6 +81,7 @@ def arms(decision: decision_pb2.Decision | None, alive: Iterable[Alive]) -> list
         where.add("seen_at > %s", bound.reads_after)
         if obligations.HasField("not_before"):
             where.add("seen_at >= %s", instant(obligations.not_before))
+        _agreed(where, obligations, bound.agency_id)
         _obliged(where, obligations)
         found.append(Arm("reads", where, bound.crops_after, bound.keep))
     return found
@@ -101,6 +102,18 @@ def held_arm(decision: decision_pb2.Decision | None, own: Alive, case_number: st
     )
     _obliged(where, decision.obligations)
     return Arm("held_reads", where, BEGINNING, None)
+
+
+def _agreed(where: Where, obligations: decision_pb2.Obligations, agency_id: str) -> None:
+    """Add that a read lies within one of its owner's agreements, where the decision names any."""
+    clauses, parameters = list[str](), list[Any]()
+    for scope in obligations.scopes:
+        if scope.agency_id == agency_id:
+            clauses.append("(cardinality(%s::text[]) = 0 OR camera_id = ANY(%s)) AND seen_at >= %s")
+            cameras = list(scope.camera_ids)
+            parameters += [cameras, cameras, instant(scope.not_before)]
+    if clauses:
+        where.add(f"({' OR '.join(f'({clause})' for clause in clauses)})", *parameters)
 
 
 def _obliged(where: Where, obligations: decision_pb2.Obligations) -> None:

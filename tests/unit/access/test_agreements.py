@@ -209,6 +209,37 @@ async def test_two_agreements_do_not_lend_each_other_their_scope(access: Access)
 
 
 @pytest.mark.req("R-SHR-1")
+async def test_an_agreement_bounds_its_own_owner_only(access: Access) -> None:
+    await access.store.put_agency("lodi-pd", "Lodi Police Department", "AGENCY_KIND_LOCAL", "US-CA")
+    lodi = types_pb2.Subject(
+        agency_id="lodi-pd",
+        kind=action_pb2.CALLER_KIND_PORTAL,
+        member_id="l-9",
+        amr=["pwd", "otp"],
+    )
+    for owner, designee, cameras, days in ((OWNER, DESIGNEE, ["cam-1"], 1), ("lodi-pd", lodi, [], 7)):
+        asked = await access.agreements.request(
+            wanted(owner_agency_id=owner, camera_ids=cameras, window_s=days * 86_400), ASKER
+        )
+        await access.agreements.decide(asked.agreement_id, designee, approve=True, reason="scoped")
+    purpose = types_pb2.Purpose(offence="vehicle-theft", case_number="G26-00117", onward_use_attested=True,
+                                reason="silver Accord taken in Galt, last seen going north on 99")  # fmt: skip
+    request = access_pb2.DecideRequest(
+        subject=ASKER, action=action_pb2.ACTION_SEARCH, owner_agency_ids=[OWNER, "lodi-pd", PARTNER], purpose=purpose
+    )  # fmt: skip
+    found = (await access.core.decide(request)).obligations
+    assert sorted(found.agency_ids) == sorted([OWNER, "lodi-pd", PARTNER])
+    assert list(found.camera_ids) == [], "the partner's own reads are not bounded by what others agreed to"
+    told = {
+        scope.agency_id: (list(scope.camera_ids), scope.not_before.ToDatetime()) for scope in found.scopes
+    }
+    assert told == {
+        OWNER: (["cam-1"], (NOW - timedelta(days=1)).replace(tzinfo=None)),
+        "lodi-pd": ([], (NOW - timedelta(days=7)).replace(tzinfo=None)),
+    }
+
+
+@pytest.mark.req("R-SHR-1")
 async def test_it_stays_on_file(access: Access) -> None:
     await access.agreements.request(wanted(), ASKER)
     with pytest.raises(psycopg.errors.RestrictViolation, match="stay on file"):

@@ -96,6 +96,22 @@ async def test_each_obligation_is_what_holds_its_hit_back(
 
 
 @pytest.mark.req("R-SHR-1")
+async def test_what_one_owner_agreed_to_opens_nothing_of_another(
+    hits: Hits, planted: dict[str, str], witness: Witness
+) -> None:
+    allowed = decision(AGENCY, "galt-pd", not_after=stamp(NOW - HOUR))
+    for agency, cameras, hours in ((AGENCY, ["cam-2"], 20), ("galt-pd", ["cam-1"], 1.5)):
+        scope = allowed.obligations.scopes.add(agency_id=agency, camera_ids=cameras)
+        scope.not_before.FromDatetime(NOW - hours * HOUR)
+    await hits.after(allowed, 0, 100)
+    # Of the agency's own only cam-2; the other's hit on cam-1 is older than its agreement reaches.
+    assert witness.came(planted.values()) == {planted["camera_ids"]}
+    allowed.obligations.scopes[1].not_before.FromDatetime(NOW - 3 * HOUR)
+    await hits.after(allowed, 0, 100)
+    assert witness.came(planted.values()) == {planted["camera_ids"], planted["agency_ids"]}
+
+
+@pytest.mark.req("R-SHR-1")
 async def test_a_step_on_a_forbidden_hit_does_not_even_read_it(
     hits: Hits, planted: dict[str, str], witness: Witness
 ) -> None:

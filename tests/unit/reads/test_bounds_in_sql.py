@@ -129,6 +129,34 @@ async def test_a_picture_is_looked_up_within_the_bounds_too(
 
 
 @pytest.mark.req("R-SHR-1")
+async def test_what_one_owner_agreed_to_opens_nothing_of_another(
+    search: Search, ingest: Any, access: Any, witness: Witness
+) -> None:
+    """Two owners with cameras of the same names, and agreements of different scope: each holds for its own owner."""
+    access.keep["galt-pd"] = {"read": timedelta(days=30)}
+    ids = {}
+    for agency in (AGENCY, "galt-pd"):
+        for camera in ("cam-1", "cam-2"):
+            for hours in (2, 9):
+                new = new_read("8ABC123", at=NOW - hours * HOUR, camera=camera)
+                held = check(new, agency_id=agency, cameras=NEAR, schedules=schedules(agency=agency), now=NOW)
+                await ingest.store(agency, [held])
+                ids[agency, camera, hours] = new.read.read_id
+    allowed = decision(AGENCY, "galt-pd", camera_ids=["cam-1", "cam-2"], not_before=stamp(NOW - 10 * HOUR))
+    for agency, cameras, hours in ((AGENCY, ["cam-1"], 10), (AGENCY, ["cam-2"], 5), ("galt-pd", [], 5)):
+        scope = allowed.obligations.scopes.add(agency_id=agency, camera_ids=cameras)
+        scope.not_before.FromDatetime(NOW - hours * HOUR)
+    await search.find(searches([AGENCY, "galt-pd"])["the plate"], allowed, OFFICER)
+    assert witness.came(ids.values()) == {
+        ids[AGENCY, "cam-1", 2],
+        ids[AGENCY, "cam-1", 9],
+        ids[AGENCY, "cam-2", 2],
+        ids["galt-pd", "cam-1", 2],
+        ids["galt-pd", "cam-2", 2],
+    }
+
+
+@pytest.mark.req("R-SHR-1")
 async def test_no_more_rows_leave_than_the_decision_allows(
     search: Search, ingest: Any, witness: Witness
 ) -> None:

@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from plateward.common.v1 import types_pb2 as plateward_dot_common_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"plateward/common/v1/decision.proto\x12\x13plateward.common.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fplateward/common/v1/types.proto\"\xb1\x02\n\x0bObligations\x12#\n\nagency_ids\x18\x01 \x03(\tB\x0f\xbaH\x0c\x92\x01\t\x10\x80\x04\"\x04r\x02\x18@\x12#\n\ncamera_ids\x18\x02 \x03(\tB\x0f\xbaH\x0c\x92\x01\t\x10\x80 \"\x04r\x02\x18@\x12.\n\nnot_before\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tnot_after\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08max_rows\x18\x05 \x01(\r\x12%\n\rmasked_fields\x18\x06 \x03(\tB\x0e\xbaH\x0b\x92\x01\x08\x10 \"\x04r\x02\x18@\x12\x17\n\x0fsecond_approver\x18\x07 \x01(\x08\x12\'\n\x04\x61rea\x18\x08 \x01(\x0b\x32\x19.plateward.common.v1.Area\"\xa5\x02\n\x08\x44\x65\x63ision\x12\x35\n\x06\x65\x66\x66\x65\x63t\x18\x01 \x01(\x0e\x32\x1b.plateward.common.v1.EffectB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x16\n\x04rule\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x19\n\x07message\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12 \n\x07grounds\x18\x04 \x03(\tB\x0f\xbaH\x0c\x92\x01\t\x10@\"\x05r\x03\x18\x80\x01\x12\x35\n\x0bobligations\x18\x05 \x01(\x0b\x32 .plateward.common.v1.Obligations\x12\x1f\n\x0epolicy_version\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x1c\n\x0b\x64\x65\x63ision_id\x18\x07 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x17\n\x06\x65ngine\x18\x08 \x01(\tB\x07\xbaH\x04r\x02\x18 *C\n\x06\x45\x66\x66\x65\x63t\x12\x16\n\x12\x45\x46\x46\x45\x43T_UNSPECIFIED\x10\x00\x12\x10\n\x0c\x45\x46\x46\x45\x43T_ALLOW\x10\x01\x12\x0f\n\x0b\x45\x46\x46\x45\x43T_DENY\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"plateward/common/v1/decision.proto\x12\x13plateward.common.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fplateward/common/v1/types.proto\"\xe8\x02\n\x0bObligations\x12#\n\nagency_ids\x18\x01 \x03(\tB\x0f\xbaH\x0c\x92\x01\t\x10\x80\x04\"\x04r\x02\x18@\x12#\n\ncamera_ids\x18\x02 \x03(\tB\x0f\xbaH\x0c\x92\x01\t\x10\x80 \"\x04r\x02\x18@\x12.\n\nnot_before\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tnot_after\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08max_rows\x18\x05 \x01(\r\x12%\n\rmasked_fields\x18\x06 \x03(\tB\x0e\xbaH\x0b\x92\x01\x08\x10 \"\x04r\x02\x18@\x12\x17\n\x0fsecond_approver\x18\x07 \x01(\x08\x12\'\n\x04\x61rea\x18\x08 \x01(\x0b\x32\x19.plateward.common.v1.Area\x12\x35\n\x06scopes\x18\t \x03(\x0b\x32\x1a.plateward.common.v1.ScopeB\t\xbaH\x06\x92\x01\x03\x10\x80\x04\"z\n\x05Scope\x12\x1c\n\tagency_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12#\n\ncamera_ids\x18\x02 \x03(\tB\x0f\xbaH\x0c\x92\x01\t\x10\x80 \"\x04r\x02\x18@\x12.\n\nnot_before\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa5\x02\n\x08\x44\x65\x63ision\x12\x35\n\x06\x65\x66\x66\x65\x63t\x18\x01 \x01(\x0e\x32\x1b.plateward.common.v1.EffectB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x16\n\x04rule\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x19\n\x07message\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12 \n\x07grounds\x18\x04 \x03(\tB\x0f\xbaH\x0c\x92\x01\t\x10@\"\x05r\x03\x18\x80\x01\x12\x35\n\x0bobligations\x18\x05 \x01(\x0b\x32 .plateward.common.v1.Obligations\x12\x1f\n\x0epolicy_version\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x1c\n\x0b\x64\x65\x63ision_id\x18\x07 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x17\n\x06\x65ngine\x18\x08 \x01(\tB\x07\xbaH\x04r\x02\x18 *C\n\x06\x45\x66\x66\x65\x63t\x12\x16\n\x12\x45\x46\x46\x45\x43T_UNSPECIFIED\x10\x00\x12\x10\n\x0c\x45\x46\x46\x45\x43T_ALLOW\x10\x01\x12\x0f\n\x0b\x45\x46\x46\x45\x43T_DENY\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,6 +40,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_OBLIGATIONS'].fields_by_name['camera_ids']._serialized_options = b'\272H\014\222\001\t\020\200 \"\004r\002\030@'
   _globals['_OBLIGATIONS'].fields_by_name['masked_fields']._loaded_options = None
   _globals['_OBLIGATIONS'].fields_by_name['masked_fields']._serialized_options = b'\272H\013\222\001\010\020 \"\004r\002\030@'
+  _globals['_OBLIGATIONS'].fields_by_name['scopes']._loaded_options = None
+  _globals['_OBLIGATIONS'].fields_by_name['scopes']._serialized_options = b'\272H\006\222\001\003\020\200\004'
+  _globals['_SCOPE'].fields_by_name['agency_id']._loaded_options = None
+  _globals['_SCOPE'].fields_by_name['agency_id']._serialized_options = b'\272H\006r\004\020\001\030@'
+  _globals['_SCOPE'].fields_by_name['camera_ids']._loaded_options = None
+  _globals['_SCOPE'].fields_by_name['camera_ids']._serialized_options = b'\272H\014\222\001\t\020\200 \"\004r\002\030@'
   _globals['_DECISION'].fields_by_name['effect']._loaded_options = None
   _globals['_DECISION'].fields_by_name['effect']._serialized_options = b'\272H\005\202\001\002\020\001'
   _globals['_DECISION'].fields_by_name['rule']._loaded_options = None
@@ -54,10 +60,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DECISION'].fields_by_name['decision_id']._serialized_options = b'\272H\004r\002\030@'
   _globals['_DECISION'].fields_by_name['engine']._loaded_options = None
   _globals['_DECISION'].fields_by_name['engine']._serialized_options = b'\272H\004r\002\030 '
-  _globals['_EFFECT']._serialized_start=758
-  _globals['_EFFECT']._serialized_end=825
+  _globals['_EFFECT']._serialized_start=937
+  _globals['_EFFECT']._serialized_end=1004
   _globals['_OBLIGATIONS']._serialized_start=155
-  _globals['_OBLIGATIONS']._serialized_end=460
-  _globals['_DECISION']._serialized_start=463
-  _globals['_DECISION']._serialized_end=756
+  _globals['_OBLIGATIONS']._serialized_end=515
+  _globals['_SCOPE']._serialized_start=517
+  _globals['_SCOPE']._serialized_end=639
+  _globals['_DECISION']._serialized_start=642
+  _globals['_DECISION']._serialized_end=935
 # @@protoc_insertion_point(module_scope)

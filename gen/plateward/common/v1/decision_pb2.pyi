@@ -59,6 +59,7 @@ class Obligations(_message.Message):
     MASKED_FIELDS_FIELD_NUMBER: _builtins.int
     SECOND_APPROVER_FIELD_NUMBER: _builtins.int
     AREA_FIELD_NUMBER: _builtins.int
+    SCOPES_FIELD_NUMBER: _builtins.int
     max_rows: _builtins.int
     """Most rows in one answer. Example: 200."""
     second_approver: _builtins.bool
@@ -87,6 +88,10 @@ class Obligations(_message.Message):
     def area(self) -> _types_pb2.Area:
         """Only inside this area. Example: a circle around the scene."""
 
+    @_builtins.property
+    def scopes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Scope]:
+        """What of an owner's reads is seen lies within one of the scopes that name this owner; one that none names has no bound of its own."""
+
     def __init__(
         self,
         *,
@@ -98,14 +103,49 @@ class Obligations(_message.Message):
         masked_fields: _abc.Iterable[_builtins.str] | None = ...,
         second_approver: _builtins.bool = ...,
         area: _types_pb2.Area | None = ...,
+        scopes: _abc.Iterable[Global___Scope] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["area", b"area", "not_after", b"not_after", "not_before", b"not_before"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency_ids", b"agency_ids", "area", b"area", "camera_ids", b"camera_ids", "masked_fields", b"masked_fields", "max_rows", b"max_rows", "not_after", b"not_after", "not_before", b"not_before", "second_approver", b"second_approver"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency_ids", b"agency_ids", "area", b"area", "camera_ids", b"camera_ids", "masked_fields", b"masked_fields", "max_rows", b"max_rows", "not_after", b"not_after", "not_before", b"not_before", "scopes", b"scopes", "second_approver", b"second_approver"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Obligations: _TypeAlias = Obligations  # noqa: Y015
+
+@_typing.final
+class Scope(_message.Message):
+    """What one agreement opens of its owner's reads."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGENCY_ID_FIELD_NUMBER: _builtins.int
+    CAMERA_IDS_FIELD_NUMBER: _builtins.int
+    NOT_BEFORE_FIELD_NUMBER: _builtins.int
+    agency_id: _builtins.str
+    """The owner. Example: "elk-grove-pd"."""
+    @_builtins.property
+    def camera_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only these cameras; empty means all of the owner's. Example: ["cam-laguna-1"]."""
+
+    @_builtins.property
+    def not_before(self) -> _timestamp_pb2.Timestamp:
+        """Only reads seen at or after. Example: 2026-11-16T18:00:00Z."""
+
+    def __init__(
+        self,
+        *,
+        agency_id: _builtins.str = ...,
+        camera_ids: _abc.Iterable[_builtins.str] | None = ...,
+        not_before: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["not_before", b"not_before"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency_id", b"agency_id", "camera_ids", b"camera_ids", "not_before", b"not_before"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Scope: _TypeAlias = Scope  # noqa: Y015
 
 @_typing.final
 class Decision(_message.Message):
