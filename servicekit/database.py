@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 from psycopg import sql
+from psycopg.conninfo import make_conninfo
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
@@ -25,8 +26,8 @@ class MigrationError(Exception):
     """A migration was edited after it had been applied, or has no place in the order."""
 
 
-async def open_pool(settings: DatabaseSettings, *, for_reading: bool = False) -> Pool:
-    """Return an open pool; connections give rows as dictionaries.
+async def open_pool(settings: DatabaseSettings, *, for_reading: bool = False, options: str = "") -> Pool:
+    """Return an open pool; connections give rows as dictionaries. ``options`` are the server's, such as ``-c jit=off``.
 
     ``for_reading`` leaves out transactions, and the round trip that tries a connection before it is given out: whoever
     reads by such a pool tries again after ``pool.check()`` when a connection turns out to be dead.
@@ -35,7 +36,7 @@ async def open_pool(settings: DatabaseSettings, *, for_reading: bool = False) ->
         psycopg_pool.PoolTimeout: the database does not answer.
     """
     pool: Pool = AsyncConnectionPool(
-        settings.database_url.get_secret_value(),
+        make_conninfo(settings.database_url.get_secret_value(), **({"options": options} if options else {})),
         min_size=1,
         max_size=settings.database_pool,
         timeout=_TIMEOUT_S,

@@ -29,7 +29,7 @@ from servicekit.times import instant
 from services.reads.crops import Crops
 from services.reads.grams import exact_grams
 from services.reads.matching import parse_exact
-from services.reads.predicates import Arm, Where, inside
+from services.reads.predicates import BY_TIME, Arm, Where, between, inside
 from services.reads.records import Records
 from services.reads.rows import read_of, shown
 from services.reads.search import Search, mask
@@ -140,7 +140,8 @@ class Canvass:
             "ORDER BY seen_at DESC LIMIT %s), "
             f"seen AS MATERIALIZED (SELECT DISTINCT ON (read_id) beside.* FROM target CROSS JOIN LATERAL (SELECT {columns} FROM reads "
             f"WHERE {beside.where.sql} AND reads.agency_id = target.agency_id AND reads.camera_id = target.camera_id "
-            "AND seen_at BETWEEN target.seen_at - %s::interval AND target.seen_at + %s::interval) AS beside), "
+            f"AND seen_at BETWEEN target.seen_at - %s::interval AND target.seen_at + %s::interval AND {BY_TIME} BETWEEN "
+            "((target.seen_at - %s::interval) AT TIME ZONE 'UTC') AND ((target.seen_at + %s::interval) AT TIME ZONE 'UTC')) AS beside), "
             "found AS (SELECT plate_key, count(DISTINCT camera_id) AS cameras, max(seen_at) AS last_at FROM seen GROUP BY plate_key "
             "HAVING count(DISTINCT camera_id) >= %s ORDER BY cameras DESC, last_at DESC, plate_key LIMIT %s) "
             "SELECT seen.*, found.cameras AS weight, found.last_at FROM seen JOIN found USING (plate_key) "
@@ -152,8 +153,7 @@ class Canvass:
             _TARGETS,
             *column_values,
             *beside.where.parameters,
-            within,
-            within,
+            *[within] * 4,
         ]
         return await self._grouped(call, statement, [*values, request.at_least, most, most])
 
@@ -165,9 +165,7 @@ class Canvass:
         looked = await self._search.arms(call.decision, call.subject, owners, case_number)
 
         def ask(where: Where) -> None:
-            where.add(
-                "seen_at >= %s AND seen_at < %s", instant(scene.window.start), instant(scene.window.end)
-            )
+            between(where, instant(scene.window.start), instant(scene.window.end))
             inside(where, scene.area)
 
         return [arm.asked(ask) for arm in looked]

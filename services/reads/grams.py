@@ -18,6 +18,8 @@ MAX_GAP = 3
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _LETTERS = len(_ALPHABET)
 _OFFSET = 32_768
+# Three pairs of characters tell a plate from all but a few: a fourth costs a look for nothing.
+_ENOUGH = 3
 
 
 def gram(place: int, gap: int, first: str, second: str) -> int:
@@ -73,7 +75,13 @@ def _pairs(parts: Sequence[Part]) -> list[tuple[int, int]]:
             at += 2
         else:
             at += 1
-    if known and at == len(known) - 1 and at and known[at] - known[at - 1] <= MAX_GAP:
+    if (
+        known
+        and at == len(known) - 1
+        and at
+        and len(pairs) < _ENOUGH
+        and known[at] - known[at - 1] <= MAX_GAP
+    ):
         pairs.append((known[at - 1], known[at]))
     return pairs
 

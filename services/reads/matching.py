@@ -2,7 +2,7 @@
 
 Classes, best first: the text itself (0), a look-alike of it (1), a text that the reader held possible (2).
 The class is an SQL expression, so that pages are keyset pages; within a class the newest comes first. Classes are looked
-for in stages: the text itself by its own index, then all that may also be it by the grams of ``grams.py``.
+for in two ways: the text itself by its own index, and all that may also be it by the grams of ``grams.py``.
 """
 
 from __future__ import annotations
@@ -30,43 +30,41 @@ class PlateQuery:
     folded: Pattern | None
     """The pattern over look-alike keys, where look-alikes were asked for."""
 
-    def stages(self) -> list[Stage]:
-        """Return how to look, best class first: a page that the first stage fills needs no second."""
+    def same(self) -> Way:
+        """Return how the text itself is found."""
+        clause, values = _matches("plate", self.pattern)
+        if self.pattern.exact:
+            return Way(str(SAME), [], clause, values)
+        return Way(str(SAME), [], *_joined(_index(self.pattern), (clause, values)))
+
+    def others(self) -> Way:
+        """Return how look-alikes (where they were asked for) and other candidates are found."""
         same, same_values = _matches("plate", self.pattern)
-        index, index_values = _index(self.pattern)
-        first = Stage(
-            SAME,
-            SAME,
-            str(SAME),
-            [],
-            *_joined((same, same_values), *([] if self.pattern.exact else [(index, index_values)])),
-        )
         held, held_values = _candidates(self.pattern)
         if self.folded is None:
-            rest, values, last = held, held_values, CANDIDATE
+            rest, values = held, held_values
             kind, kind_values = str(CANDIDATE), list[Any]()
         else:
             alike, alike_values = _matches("plate_key", self.folded)
-            rest, values, last = f"({alike} OR {held})", [*alike_values, *held_values], LOOKALIKE
+            rest, values = f"({alike} OR {held})", [*alike_values, *held_values]
             kind, kind_values = f"(CASE WHEN {alike} THEN {LOOKALIKE} ELSE {CANDIDATE} END)", alike_values
-        others = _joined((index, index_values), (rest, values), (f"NOT {same}", same_values))
-        return [first, Stage(last, CANDIDATE, kind, kind_values, *others)]
+        return Way(
+            kind, kind_values, *_joined(_index(self.pattern), (rest, values), (f"NOT {same}", same_values))
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
-    """One statement of a search: its classes, the expression of a row's class, and the predicate."""
+class Way:
+    """One way to match: the expression of a row's class, and the predicate."""
 
-    first: int
-    last: int
     kind: str
     kind_values: list[Any]
     clause: str
     values: list[Any]
 
 
-EVERYTHING = Stage(SAME, SAME, str(SAME), [], "TRUE", [])
-"""The only stage of a search without a plate."""
+EVERYTHING = Way(str(SAME), [], "TRUE", [])
+"""The only way of a search without a plate."""
 
 
 @dataclass(frozen=True, slots=True)

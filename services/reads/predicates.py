@@ -21,6 +21,8 @@ from plateward.common.v1 import decision_pb2, types_pb2
 from servicekit.times import instant
 from services.reads.schedules import BEGINNING, Alive
 
+BY_TIME = "(seen_at AT TIME ZONE 'UTC')"
+"""What the indexes ``reads_recent`` and ``reads_camera`` order by."""
 _EARTH_M = 6_371_008.8
 _METRES_PER_DEGREE = 111_000.0
 _CIRCLE = (
@@ -123,6 +125,16 @@ def _obliged(where: Where, obligations: decision_pb2.Obligations) -> None:
         where.add("seen_at < %s", instant(obligations.not_after))
     if obligations.HasField("area"):
         inside(where, obligations.area)
+
+
+def between(where: Where, start: datetime, end: datetime) -> None:
+    """Add a window in time: the column prunes partitions, the expression is what the index by time stands on."""
+    where.add("seen_at >= %s AND seen_at < %s", start, end)
+    where.add(
+        f"{BY_TIME} >= %s::timestamptz AT TIME ZONE 'UTC' AND {BY_TIME} < %s::timestamptz AT TIME ZONE 'UTC'",
+        start,
+        end,
+    )
 
 
 def inside(where: Where, area: types_pb2.Area) -> None:

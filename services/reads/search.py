@@ -1,4 +1,4 @@
-"""Search: SQL with the decision's bounds inside it, an arm for each agency, a stage for each class of match.
+"""Search: SQL with the decision's bounds inside it, an arm for each agency (``statements.py``).
 
 Rules
 -----
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf.message import Message
+from psycopg import AsyncConnection, OperationalError
 
 from plateward.common.v1 import decision_pb2, errors_pb2, types_pb2
 from plateward.reads.v1 import read_pb2, reads_pb2
@@ -23,11 +24,12 @@ from servicekit.database import Pool
 from servicekit.errors import PlatewardError
 from servicekit.times import instant
 from services.reads import matching
-from services.reads.matching import EVERYTHING, PlateQuery, Stage, parse_plate
+from services.reads.matching import SAME, PlateQuery, parse_plate
 from services.reads.pages import Place, make_token, open_token, query_digest
 from services.reads.predicates import Arm, Where, allowed_agencies, arms, held_arm, inside
 from services.reads.retention import Retention
-from services.reads.rows import read_of, shown
+from services.reads.rows import read_of
+from services.reads.statements import Window, both, fenced, newest, spans
 
 DEFAULT_ROWS = 50
 MOST_ROWS = 1000
@@ -44,8 +46,12 @@ class Found:
 class Search:
     """Answers searches from the table."""
 
-    def __init__(self, pool: Pool, retention: Retention, token_key: bytes) -> None:
+    def __init__(
+        self, pool: Pool, retention: Retention, token_key: bytes, *, planned: Pool | None = None
+    ) -> None:
+        """``planned`` is a pool whose connections keep their plans (``PLANNED``); without one, ``pool`` serves."""
         self._pool = pool
+        self._planned = planned or pool
         self._retention = retention
         self._token_key = token_key
 
@@ -67,7 +73,8 @@ class Search:
         looked = await self.arms(decision, subject, request.owner_agency_ids, request.purpose.case_number)
         looked = [arm.asked(lambda where: _asked(where, request)) for arm in looked]
         size = _size(request, decision)
-        rows = await self._rows(looked, plate, after, size + 1)
+        window = (instant(request.window.start), instant(request.window.end))
+        rows = await self._rows(looked, plate, window, after, size + 1)
         masked = decision.obligations.masked_fields if decision is not None else ()
         ranked = [_ranked(plate, row, masked) for row in rows[:size]]
         token = ""
@@ -108,23 +115,50 @@ class Search:
         if not looked:
             return None
         async with self._pool.connection() as connection:
-            found = await connection.execute(*_statement(looked, EVERYTHING, None, 1))
+            found = await connection.execute(*newest(looked, None, 1, None))
             return await found.fetchone()
 
     async def _rows(
-        self, looked: Sequence[Arm], plate: PlateQuery | None, after: Place | None, limit: int
+        self, looked: Sequence[Arm], plate: PlateQuery | None, window: Window, after: Place | None, limit: int
     ) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = []
         if not looked:
-            return rows
-        async with self._pool.connection() as connection:
-            for stage in plate.stages() if plate is not None else (EVERYTHING,):
-                if after is not None and after.rank > stage.last:
-                    continue
-                if len(rows) < limit:
-                    found = await connection.execute(*_statement(looked, stage, after, limit - len(rows)))
-                    rows += await found.fetchall()
-        return rows
+            return []
+        if plate is None:
+            async with self._pool.connection() as connection:
+                found = await connection.execute(*newest(looked, after, limit, window))
+                return await found.fetchall()
+        for last_try in (False, True):
+            try:
+                async with self._planned.connection() as connection:
+                    return await _found(connection, looked, plate, window, after, limit)
+            except OperationalError:
+                # The database was away since this connection was used; the pool makes a new one.
+                if last_try:
+                    raise
+        raise AssertionError("unreachable")
+
+
+async def _found(
+    connection: AsyncConnection[Any],
+    looked: Sequence[Arm],
+    plate: PlateQuery,
+    window: Window,
+    after: Place | None,
+    limit: int,
+) -> list[dict[str, Any]]:
+    """Return the rows of a plate: a whole one by one statement, a pattern by spans of time."""
+    if plate.pattern.exact:
+        found = await connection.execute(*both(looked, plate, after, limit, window), prepare=True)
+        return await found.fetchall()
+    rows: list[dict[str, Any]] = []
+    if after is None or after.rank == SAME:
+        for span in spans(window, after):
+            found = await connection.execute(*fenced(looked, plate.same(), after, limit, span), prepare=True)
+            rows += await found.fetchall()
+            if len(rows) >= limit:
+                return rows[:limit]
+    found = await connection.execute(*fenced(looked, plate.others(), after, limit, window), prepare=True)
+    return [*rows, *await found.fetchall()][:limit]
 
 
 def mask(read: read_pb2.Read, fields: Sequence[str]) -> None:
@@ -165,7 +199,6 @@ def _require_something(request: reads_pb2.SearchReadsRequest, plate: PlateQuery 
 
 
 def _asked(where: Where, request: reads_pb2.SearchReadsRequest) -> None:
-    where.add("seen_at >= %s AND seen_at < %s", instant(request.window.start), instant(request.window.end))
     if request.camera_ids:
         where.add("camera_id = ANY(%s)", list(request.camera_ids))
     if request.HasField("area"):
@@ -181,34 +214,6 @@ def _asked(where: Where, request: reads_pb2.SearchReadsRequest) -> None:
 def _size(request: reads_pb2.SearchReadsRequest, decision: decision_pb2.Decision | None) -> int:
     allowed = (decision.obligations.max_rows if decision is not None else 0) or MOST_ROWS
     return min(request.page.size or DEFAULT_ROWS, allowed, MOST_ROWS)
-
-
-def _statement(looked: Sequence[Arm], stage: Stage, after: Place | None, limit: int) -> tuple[str, list[Any]]:
-    """Return the statement of a stage and its parameters, in the order in which they stand in it."""
-    order = (
-        "seen_at DESC, read_id DESC"
-        if stage.first == stage.last
-        else "match_class, seen_at DESC, read_id DESC"
-    )
-    parts, values = [], list[Any]()
-    for arm in looked:
-        where = Where([*arm.where.clauses, stage.clause], [*arm.where.parameters, *stage.values])
-        if after is not None and stage.first == stage.last == after.rank:
-            where.add("(seen_at, read_id) < (%s, %s)", after.seen_at, after.read_id)
-        elif after is not None and stage.first != stage.last:
-            where.add(
-                f"({stage.kind} > %s OR ({stage.kind} = %s AND (seen_at, read_id) < (%s, %s)))",
-                *stage.kind_values, after.rank, *stage.kind_values, after.rank, after.seen_at, after.read_id,
-            )  # fmt: skip
-        columns, column_values = shown(arm)
-        parts.append(
-            f"(SELECT {columns}, {stage.kind} AS match_class FROM {arm.table} WHERE {where.sql} ORDER BY {order} LIMIT %s)"  # noqa: S608
-        )
-        values += [*column_values, *stage.kind_values, *where.parameters, limit]
-    if len(parts) == 1:
-        return parts[0], values
-    union = " UNION ALL ".join(parts)
-    return f"SELECT * FROM ({union}) AS matching ORDER BY {order} LIMIT %s", [*values, limit]  # noqa: S608
 
 
 def _ranked(plate: PlateQuery | None, row: dict[str, Any], masked: Sequence[str]) -> reads_pb2.RankedRead:

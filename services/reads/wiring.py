@@ -37,6 +37,7 @@ from services.reads.rpc_keep import KeepParts
 from services.reads.schedules import ScheduleStore
 from services.reads.search import Search
 from services.reads.settings import ReadsSettings
+from services.reads.statements import PLANNED
 from tlog.note import KeyType, SignerKey
 
 _SIGNER = "plateward/reads"
@@ -65,6 +66,7 @@ async def wire(settings: ReadsSettings, kit: Kit) -> AsyncIterator[Wired]:
     """Open the database, the blob store and the way to `access`; close them at the end."""
     key = load_or_create_key(settings.key_file)
     pool = await open_pool(settings)
+    planned = await open_pool(settings, options=PLANNED, for_reading=True)
     try:
         await migrate(pool, "services.reads")
         partitions = Partitions()
@@ -80,7 +82,7 @@ async def wire(settings: ReadsSettings, kit: Kit) -> AsyncIterator[Wired]:
         )
         audit = kit.remote_audit()
         records, signer = Records(audit, kit.clock), signing_key(key)
-        search = Search(pool, retention, page_key(key))
+        search = Search(pool, retention, page_key(key), planned=planned)
         parts = Parts(
             pool=pool,
             clock=kit.clock,
@@ -120,6 +122,7 @@ async def wire(settings: ReadsSettings, kit: Kit) -> AsyncIterator[Wired]:
             on_ready=on_ready,
         )
     finally:
+        await planned.close()
         await pool.close()
 
 
