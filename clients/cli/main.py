@@ -14,8 +14,12 @@ from clients.cli.agreements import app as agreements
 from clients.cli.approvals import app as approvals
 from clients.cli.audit import app as audit
 from clients.cli.cameras import app as cameras
+from clients.cli.canvass import app as canvass
+from clients.cli.certificates import app as certificates
 from clients.cli.demo import demo
+from clients.cli.evidence import app as evidence
 from clients.cli.hits import app as hits
+from clients.cli.holds import app as holds
 from clients.cli.login import login, logout
 from clients.cli.members import app as members
 from clients.cli.models import app as models
@@ -47,7 +51,11 @@ app.command(rich_help_panel="Read plates")(recognize)
 app.command(rich_help_panel="Read plates")(gateway)
 app.add_typer(models, name="models", rich_help_panel="Read plates")
 app.command(rich_help_panel="Work with reads")(search)
+app.add_typer(canvass, name="canvass", rich_help_panel="Work with reads")
 app.add_typer(cameras, name="cameras", rich_help_panel="Work with reads")
+app.add_typer(holds, name="holds", rich_help_panel="Keep and destroy")
+app.add_typer(evidence, name="evidence", rich_help_panel="Keep and destroy")
+app.add_typer(certificates, name="certificates", rich_help_panel="Keep and destroy")
 app.add_typer(hits, name="hits", rich_help_panel="Work with reads")
 app.add_typer(policy, name="policy", rich_help_panel="Check the platform")
 app.add_typer(members, name="members", rich_help_panel="Members and sharing")

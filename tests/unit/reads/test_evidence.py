@@ -75,7 +75,7 @@ async def test_a_package_is_a_bag_with_all_that_belongs_to_it(package, key, log,
         str(key.verifier),
     ):
         assert told in cover
-    verdict = verify_package(package, str(key.verifier), log.verifier_key)
+    verdict = verify_package(package, str(key.verifier), str(log.verifiers[0]))
     assert verdict.ok, verdict
     assert any("receipt" in check.what for check in verdict.checks)
 
@@ -92,7 +92,7 @@ async def test_every_alteration_is_found(package, key, log, tmp_path: Path, name
     if target.is_dir():
         [target] = target.iterdir()
     target.write_bytes(target.read_bytes()[:-2] + b"!\n")
-    verdict = verify_package(packed(bag, tmp_path / "altered.tar"), str(key.verifier), log.verifier_key)
+    verdict = verify_package(packed(bag, tmp_path / "altered.tar"), str(key.verifier), str(log.verifiers[0]))
     assert not verdict.ok
 
 
@@ -102,7 +102,7 @@ async def test_a_bag_made_anew_by_someone_else_is_found(package, log, tmp_path: 
     (bag / "data" / "reads.json").write_text("[]")
     made = bagit.Bag(str(bag))
     made.save(manifests=True)
-    verdict = verify_package(packed(bag, tmp_path / "altered.tar"), str(key.verifier), log.verifier_key)
+    verdict = verify_package(packed(bag, tmp_path / "altered.tar"), str(key.verifier), str(log.verifiers[0]))
     assert not verdict.ok
     assert any(not check.ok and "signature" in check.what for check in verdict.checks)
 
