@@ -162,7 +162,7 @@ class OpaEngine:
             self._opened = True
         await self._bundles.offer(bundle.version, pack(bundle, self._key))
         deadline = asyncio.get_running_loop().time() + _LOAD_TIMEOUT_S
-        while await self.version() != bundle.version:
+        while await self.version() != bundle.version or not await self.healthy():
             if asyncio.get_running_loop().time() > deadline:
                 raise unavailable()
             await asyncio.sleep(_LOAD_POLL_S)
