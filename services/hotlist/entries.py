@@ -4,7 +4,8 @@ Rules
 -----
 1. An entry waits, and matches nothing, until a second person approves it; the creator never can (also a
    constraint of the table).
-2. It expires, at most so many days ahead; it can be removed at any time, and then raises nothing more.
+2. It expires, at most so many days ahead; it can be removed at any time, and then raises nothing more. A partial plate
+   (``?`` for an unknown character) is a lead at most.
 3. Each change raises the version of the entries in its own transaction: a matcher that sees the change also
    sees the version.
 """
@@ -12,12 +13,13 @@ Rules
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from psycopg import AsyncConnection
 
+from plates.index import ANY
 from plates.normal import PlateError, normalize
 from plateward.common.v1 import errors_pb2
 from plateward.hotlist.v1 import hit_pb2
@@ -27,12 +29,12 @@ from servicekit.errors import PlatewardError
 from servicekit.times import instant
 
 OWN_LIST = "local"
+_LEAST_KNOWN = 3
 _INSERT = """
 INSERT INTO entries (entry_id, agency_id, list_id, plate, state, vehicle_type, colour, category, reason, case_number,
     expires_at, max_action, created_by, created_at)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 """
-_IN_FORCE = "SELECT * FROM entries WHERE approved_by <> '' AND removed_at IS NULL AND expires_at > %s"
 _OWN = "SELECT * FROM entries WHERE entry_id = %s AND agency_id = ANY(%s) AND removed_at IS NULL FOR UPDATE"
 _PAGE = """
 SELECT * FROM entries WHERE agency_id = ANY(%s) AND list_id = %s AND removed_at IS NULL AND expires_at > %s
@@ -62,6 +64,8 @@ class Entries:
         made.entry_id, made.agency_id, made.created_by, made.approved_by = entry_id, agency_id, member_id, ""
         made.list_id = made.list_id or OWN_LIST
         made.plate = _plate(entry.plate)
+        if ANY in made.plate:
+            made.max_action = min(made.max_action, hit_pb2.MAX_ACTION_LEAD)
         if made.list_id != OWN_LIST:
             raise _invalid(
                 f"Entries are made on the agency's own list ({OWN_LIST!r}); other lists are imported."
@@ -102,11 +106,11 @@ class Entries:
                 )
             if row["expires_at"] <= self._clock.now():
                 raise _invalid("The entry has expired: enter it again if it is still wanted.")
+            version = await raise_version(connection)
             await connection.execute(
-                "UPDATE entries SET approved_by = %s, approved_at = %s WHERE entry_id = %s",
-                (member_id, self._clock.now(), entry_id),
+                "UPDATE entries SET approved_by = %s, approved_at = %s, in_force_since = %s WHERE entry_id = %s",
+                (member_id, self._clock.now(), version, entry_id),
             )
-            await _raise_version(connection)
         after = hit_pb2.HotlistEntry()
         after.CopyFrom(before)
         after.approved_by = member_id
@@ -126,7 +130,7 @@ class Entries:
                 "UPDATE entries SET removed_by = %s, removed_at = %s, removed_reason = %s WHERE entry_id = %s",
                 (member_id, self._clock.now(), reason, entry_id),
             )
-            await _raise_version(connection)
+            await raise_version(connection)
         return entry_of(row)
 
     async def page(
@@ -146,12 +150,6 @@ class Entries:
             rows = await found.fetchall()
         following = str(rows[size - 1]["entry_id"]) if len(rows) > size else ""
         return [entry_of(row) for row in rows[:size]], following
-
-    @staticmethod
-    async def in_force(connection: AsyncConnection[Any], now: datetime) -> list[hit_pb2.HotlistEntry]:
-        """Return all entries that may raise hits."""
-        found = await connection.execute(_IN_FORCE, (now,))
-        return [entry_of(row) for row in await found.fetchall()]
 
     @staticmethod
     async def version(connection: AsyncConnection[Any]) -> int:
@@ -195,11 +193,19 @@ def entry_of(row: Mapping[str, Any]) -> hit_pb2.HotlistEntry:
     return entry
 
 
-async def _raise_version(connection: AsyncConnection[Any]) -> None:
-    await connection.execute("UPDATE entries_version SET version = version + 1")
+async def raise_version(connection: AsyncConnection[Any]) -> int:
+    """Raise the version of the entries in the transaction of a change and return it; changes come one after another."""
+    found = await connection.execute("UPDATE entries_version SET version = version + 1 RETURNING version")
+    row = await found.fetchone()
+    return int(row["version"]) if row is not None else 0
 
 
 def _plate(text: str) -> str:
+    if ANY in text:
+        partial = "".join(text.upper().split()).replace("-", "")
+        if len(partial) - partial.count(ANY) < _LEAST_KNOWN:
+            raise _invalid(f"A partial plate needs {_LEAST_KNOWN} known characters: it would match too much.")
+        return partial
     try:
         return normalize(text)
     except PlateError as error:

@@ -8,6 +8,7 @@ Rules
    claim at once: one has it, the other is told.
 3. An entry that was removed or has expired confirms nothing: the hit is rejected as stale, and an action on a
    confirmed one is refused.
+4. The same for a vehicle that was cleared since, where its plate is not the entry's own: rejected as cleared.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ _STEPS = (
     "ORDER BY v.step), '[]') FROM verifications v WHERE v.hit_id = hits.hit_id) AS steps"
 )
 _INSERT = """
-INSERT INTO hits (hit_id, agency_id, entry_id, read_id, camera_id, seen_at, expires_at, raised, raised_at, state, max_action)
-SELECT %s, %s, entry_id, %s, %s, %s, %s, %s, %s, 1, %s FROM entries
+INSERT INTO hits (hit_id, agency_id, entry_id, read_id, camera_id, seen_at, expires_at, raised, raised_at, state, max_action, rejection)
+SELECT %s, %s, entry_id, %s, %s, %s, %s, %s, %s, %s, %s, %s FROM entries
 WHERE entry_id = %s AND approved_by <> '' AND removed_at IS NULL AND expires_at > %s FOR SHARE
 ON CONFLICT DO NOTHING
 """
@@ -75,7 +76,7 @@ class Hits:
             (
                 hit.hit_id, hit.agency_id, hit.read.read_id, hit.read.camera_id, instant(hit.read.seen_at),
                 instant(hit.read.expires_at), hit.SerializeToString(deterministic=True), raised_at,
-                hit.max_action, hit.entry.entry_id, raised_at,
+                hit.state, hit.max_action, hit.rejection, hit.entry.entry_id, raised_at,
             ),
         )  # fmt: skip
         return cursor.rowcount == 1
@@ -147,7 +148,10 @@ class Hits:
             row = await self._one(connection, hit_id)
             before = hit_of(row)
             standing = Standing(before.state, before.verifier_id, before.max_action)
-            result = _with_entry(standing, move(standing), in_force=await _in_force(connection, row, now))
+            result = move(standing)
+            if await _was_cleared(connection, before):
+                result = _as_cleared(standing, result)
+            result = _with_entry(standing, result, in_force=await _in_force(connection, row, now))
             if result.state != before.state:
                 await self._write(connection, before, result, member, writes, now)
             after = hit_of(await self._one(connection, hit_id))
@@ -218,6 +222,29 @@ def _with_entry(standing: Standing, result: Result, *, in_force: bool) -> Result
             "The entry was removed or has expired since: nothing may be done on this hit any more.",
         )
     return states.stale(standing) if result.state != hit_pb2.HIT_STATE_CLAIMED else result
+
+
+def _as_cleared(standing: Standing, result: Result) -> Result:
+    """Apply rule 4 to what a step would lead to."""
+    if result.state in (standing.state, hit_pb2.HIT_STATE_CLAIMED, *states.FINAL):
+        return result
+    if result.state == hit_pb2.HIT_STATE_ACTED:
+        raise PlatewardError(
+            errors_pb2.ERROR_REASON_HIT_STATE,
+            "The vehicle was cleared since: not the one looked for. Nothing may be done on this hit any more.",
+        )
+    return Result(hit_pb2.HIT_STATE_REJECTED, hit_pb2.REJECTION_CLEARED)
+
+
+async def _was_cleared(connection: AsyncConnection[Any], hit: hit_pb2.Hit) -> bool:
+    seen = hit.read.plate.state if hit.read.plate.state != "unknown" else ""
+    if hit.entry.plate == hit.read.plate.text and hit.entry.state in ("", seen):
+        return False
+    found = await connection.execute(
+        "SELECT 1 FROM cleared WHERE agency_id = %s AND entry_plate = %s AND entry_state = %s AND plate = %s AND state IN (%s, '')",
+        (hit.agency_id, hit.entry.plate, hit.entry.state, hit.read.plate.text, seen),
+    )
+    return await found.fetchone() is not None
 
 
 async def _in_force(connection: AsyncConnection[Any], row: Mapping[str, Any], now: datetime) -> bool:

@@ -1,29 +1,34 @@
-"""Which entries a read may stand for, and how far each may lead. Pure: entries and reads in, matches out.
+"""How far a read may lead on an entry that it may stand for. Pure: entries, lists and reads in, matches out.
 
 Rules
 -----
-1. Entries of the read's own agency that are approved, not removed and not expired; one match an entry.
-2. Exact before look-alike before another text that the reader held possible. A look-alike counts when the
+1. Entries of the read's own agency, or of a foreign list that it accepted; approved, not removed, not expired; one match
+   an entry. A foreign list leads to a lead at most.
+2. Exact before look-alike before partial before another text that the reader held possible. A look-alike counts when the
    likeness of what differs, times the reader's doubt in those characters, reaches the least weight.
 3. Without a known state on both sides a match is a lead; with different states it is a lead that says so; the
-   same for a vehicle of another type. A match never leads further than its entry.
-4. Every match is unverified: matching decides who looks, never what happens.
+   same for a vehicle of another type, for a list that is too old, for a partial plate. A match never leads further than
+   its entry and its list.
+4. A vehicle that a member cleared for the entry raises no work: its match is rejected as cleared. Where the cleared
+   plate is the entry's own, a thief may carry it still: a lead.
+5. Every match is unverified: matching decides who looks, never what happens.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from plates.explain import Step, Verdict, explain
-from plates.lookalike import alike, canonical
-from plates.neighbours import MIN_DOUBT
+from plates.index import ANY, Found, PlateIndex
 from plateward.common.v1 import recognition_pb2
 from plateward.hotlist.v1 import hit_pb2
 from plateward.reads.v1 import read_pb2
 
 SURE = 0.5
+_KINDS = ("exact", "lookalike", "partial", "candidate")
 _MATCH = {
     Verdict.SAME: hit_pb2.CHARACTER_MATCH_SAME,
     Verdict.LOOK_ALIKE: hit_pb2.CHARACTER_MATCH_LOOKALIKE,
@@ -31,6 +36,37 @@ _MATCH = {
     Verdict.MISSING: hit_pb2.CHARACTER_MATCH_MISSING,
     Verdict.EXTRA: hit_pb2.CHARACTER_MATCH_MISSING,
 }
+
+
+class ListStanding(NamedTuple):
+    """What a list says of its entries: the most it may lead to, when it was current, seconds until it is too old."""
+
+    max_action: int
+    as_of: datetime
+    stale_after_s: int
+
+
+class Cleared(NamedTuple):
+    """A vehicle signed off for an agency: not the one that the entry looks for."""
+
+    agency_id: str
+    entry_plate: str
+    entry_state: str
+    plate: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What stands beside the entries."""
+
+    lists: Mapping[tuple[str, str], ListStanding]
+    accepted: frozenset[tuple[str, str, str]] = frozenset()
+    """(agency, from agency, list) of the foreign lists accepted."""
+    cleared: frozenset[Cleared] = frozenset()
+
+
+NOTHING = Surroundings({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,84 +78,102 @@ class Match:
     weight: float
     max_action: hit_pb2.MaxAction.ValueType
     demotions: tuple[str, ...]
+    is_cleared: bool = False
+    list_age_s: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Index:
-    """Entries by text and by look-alike key; a plate costs a few look-ups however many entries there are."""
-
-    exact: dict[tuple[str, str], tuple[hit_pb2.HotlistEntry, ...]] = field(default_factory=dict)
-    folded: dict[tuple[str, str], tuple[hit_pb2.HotlistEntry, ...]] = field(default_factory=dict)
-    size: int = 0
-
-
-def build(entries: Iterable[hit_pb2.HotlistEntry]) -> Index:
-    """Return the index of entries, each in normal form."""
-    exact: dict[tuple[str, str], tuple[hit_pb2.HotlistEntry, ...]] = {}
-    folded: dict[tuple[str, str], tuple[hit_pb2.HotlistEntry, ...]] = {}
-    size = 0
-    for entry in entries:
-        size += 1
-        for index, key in ((exact, entry.plate), (folded, canonical(entry.plate))):
-            index[entry.agency_id, key] = (*index.get((entry.agency_id, key), ()), entry)
-    return Index(exact, folded, size)
-
-
-def matches(index: Index, read: read_pb2.Read, now: datetime, min_weight: float) -> list[Match]:
-    """Return the matches of a read, the heaviest first."""
+def find(index: PlateIndex, read: read_pb2.Read, min_weight: float) -> dict[str, Found]:
+    """Return the plates of the index that a read may stand for; of two ways to one plate the better."""
     if not read.plate.readable or not read.plate.text:
-        return []
-    best: dict[str, Match] = {}
-    for entry, kind, weight in _ways(index, read):
-        in_force = entry.approved_by and entry.expires_at.ToDatetime(UTC) > now
-        if in_force and weight >= min_weight and entry.entry_id not in best:
-            most, demotions = _most(entry, read)
-            best[entry.entry_id] = Match(entry, kind, weight, most, demotions)
-    return sorted(best.values(), key=lambda match: -match.weight)
+        return {}
+    text = read.plate.text
+    found = {way.plate: way for way in index.find(text, _confidences(read), min_weight)}
+    for candidate in read.plate.candidates:
+        other = candidate.text
+        if other != text and other not in found and candidate.confidence >= min_weight and other in index:
+            found[other] = Found(other, "candidate", candidate.confidence)
+    return found
+
+
+def matches(
+    found: Mapping[str, Found],
+    entries: Iterable[hit_pb2.HotlistEntry],
+    read: read_pb2.Read,
+    now: datetime,
+    around: Surroundings = NOTHING,
+) -> list[Match]:
+    """Return the matches of a read among the entries of the plates found, the best first."""
+    made = [
+        _match(entry, found[entry.plate], read, now, around)
+        for entry in entries
+        if entry.plate in found
+        and entry.approved_by
+        and entry.expires_at.ToDatetime(UTC) > now
+        and _concerns(entry, read, around)
+    ]
+    return sorted(made, key=lambda match: (_KINDS.index(match.kind), -match.weight))
 
 
 def characters(read: read_pb2.Read, entry: hit_pb2.HotlistEntry) -> list[hit_pb2.CharacterExplanation]:
     """Return read and entry character by character, for the person who verifies."""
-    return [_character(step) for step in explain(read.plate.text, entry.plate, _confidences(read)).steps]
-
-
-def _ways(index: Index, read: read_pb2.Read) -> Iterator[tuple[hit_pb2.HotlistEntry, str, float]]:
-    agency, text = read.agency_id, read.plate.text
-    for entry in index.exact.get((agency, text), ()):
-        yield entry, "exact", 1.0
     confidences = _confidences(read)
-    for entry in index.folded.get((agency, canonical(text)), ()):
-        if entry.plate != text:
-            yield entry, "lookalike", _weight(text, entry.plate, confidences)
-    for candidate in read.plate.candidates:
-        if candidate.text != text:
-            for entry in index.exact.get((agency, candidate.text), ()):
-                yield entry, "candidate", candidate.confidence
+    if ANY in entry.plate:
+        return [
+            hit_pb2.CharacterExplanation(
+                read=seen,
+                entry=wanted,
+                match=hit_pb2.CHARACTER_MATCH_MISSING if wanted == ANY else hit_pb2.CHARACTER_MATCH_SAME,
+                confidence=confidences[place] if confidences else 0.0,
+            )
+            for place, (seen, wanted) in enumerate(zip(read.plate.text, entry.plate, strict=True))
+        ]
+    return [_character(step) for step in explain(read.plate.text, entry.plate, confidences).steps]
 
 
-def _weight(text: str, plate: str, confidences: list[float] | None) -> float:
-    weight = 1.0
-    for place, (one, other) in enumerate(zip(text, plate, strict=True)):
-        if one != other:
-            doubt = 1.0 if confidences is None else max(MIN_DOUBT, 1.0 - confidences[place])
-            # Characters of one class that are alike only through a third have no weight of their own.
-            weight *= max(alike(one, other), 0.1) * doubt
-    return weight
+def _concerns(entry: hit_pb2.HotlistEntry, read: read_pb2.Read, around: Surroundings) -> bool:
+    return (
+        entry.agency_id == read.agency_id
+        or (read.agency_id, entry.agency_id, entry.list_id) in around.accepted
+    )
+
+
+def _match(
+    entry: hit_pb2.HotlistEntry, way: Found, read: read_pb2.Read, now: datetime, around: Surroundings
+) -> Match:
+    standing = around.lists.get((entry.agency_id, entry.list_id))
+    age = max(0, int((now - standing.as_of).total_seconds())) if standing is not None else 0
+    doubts = [_state_doubt(entry.state, read.plate), _vehicle_doubt(entry, read)]
+    if way.kind == "partial":
+        doubts.append("partial plate: not all characters are known")
+    if entry.agency_id != read.agency_id:
+        doubts.append(f"foreign list: {entry.list_id} of {entry.agency_id}")
+    most = entry.max_action or hit_pb2.MAX_ACTION_INFORM
+    if standing is not None:
+        if age > standing.stale_after_s:
+            doubts.append(f"list too old: {_span(age)}, the most is {_span(standing.stale_after_s)}")
+        most = min(most, hit_pb2.MaxAction.ValueType(standing.max_action or hit_pb2.MAX_ACTION_INFORM))
+    cleared = _cleared(entry, read, around)
+    own = entry.plate == read.plate.text and entry.state in ("", read.plate.state)
+    if cleared and own:
+        doubts.append("a vehicle with this plate was cleared: not the one looked for")
+    demotions = tuple(doubt for doubt in doubts if doubt)
+    most = min(most, hit_pb2.MAX_ACTION_LEAD) if demotions else most
+    return Match(entry, way.kind, way.weight, most, demotions, cleared and not own, age)
+
+
+def _cleared(entry: hit_pb2.HotlistEntry, read: read_pb2.Read, around: Surroundings) -> bool:
+    if not around.cleared:
+        return False
+    seen = read.plate.state if read.plate.state != "unknown" else ""
+    return any(
+        Cleared(read.agency_id, entry.plate, entry.state, read.plate.text, state) in around.cleared
+        for state in {seen, ""}
+    )
 
 
 def _confidences(read: read_pb2.Read) -> list[float] | None:
     values = [character.confidence for character in read.plate.characters]
     return values if len(values) == len(read.plate.text) else None
-
-
-def _most(
-    entry: hit_pb2.HotlistEntry, read: read_pb2.Read
-) -> tuple[hit_pb2.MaxAction.ValueType, tuple[str, ...]]:
-    demotions = tuple(
-        reason for reason in (_state_doubt(entry.state, read.plate), _vehicle_doubt(entry, read)) if reason
-    )
-    most = entry.max_action or hit_pb2.MAX_ACTION_INFORM
-    return (min(most, hit_pb2.MAX_ACTION_LEAD) if demotions else most), demotions
 
 
 def _state_doubt(wanted: str, plate: recognition_pb2.PlateReading) -> str:
@@ -145,6 +199,13 @@ def _vehicle_doubt(entry: hit_pb2.HotlistEntry, read: read_pb2.Read) -> str:
 
 def _country(state: str) -> str:
     return state.partition("-")[0]
+
+
+def _span(seconds: int) -> str:
+    for size, word in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {word}"
+    return f"{seconds} s"
 
 
 def _type(kind: recognition_pb2.VehicleType.ValueType) -> str:

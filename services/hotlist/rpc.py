@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
 import grpc
 
 from plateward.hotlist.v1 import hit_pb2, hotlist_pb2
-from servicekit.context import CallContext, current
+from servicekit.context import current
 from services.hotlist import states
 from services.hotlist.entries import Entries
 from services.hotlist.hits import Hits, Writes
+from services.hotlist.rpc_lists import ListParts, ListRpcs, bytes_of, own_agencies
 from services.hotlist.states import Result, Standing
 from services.hotlist.streams import Streams
 
@@ -28,13 +29,18 @@ class Parts:
     hits: Hits
     streams: Streams
     new_id: Callable[[], str]
+    of_lists: ListParts
 
 
-class HotlistServicer:
+class HotlistServicer(ListRpcs):
     """Entries with a second person; hits that one named person verifies."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._of_lists = parts.of_lists
+
+    def _new_offer_id(self) -> str:
+        return self._parts.new_id()
 
     async def CreateEntry(
         self, request: hotlist_pb2.CreateEntryRequest, context: Context
@@ -47,7 +53,7 @@ class HotlistServicer:
             agency_id=call.subject.agency_id,
             member_id=call.subject.member_id,
         )
-        call.changed("hotlist-entry", entry.entry_id, "entry made, waits for approval", after=_bytes(entry))
+        call.changed("hotlist-entry", entry.entry_id, "entry made, waits for approval", after=bytes_of(entry))
         return hotlist_pb2.CreateEntryResponse(entry=entry)
 
     async def ApproveEntry(
@@ -56,10 +62,10 @@ class HotlistServicer:
         """Put an entry in force."""
         call = current()
         before, after = await self._parts.entries.approve(
-            request.entry_id, _own(call), call.subject.member_id
+            request.entry_id, own_agencies(call), call.subject.member_id
         )
         call.changed(
-            "hotlist-entry", after.entry_id, "entry approved", before=_bytes(before), after=_bytes(after)
+            "hotlist-entry", after.entry_id, "entry approved", before=bytes_of(before), after=bytes_of(after)
         )
         return hotlist_pb2.ApproveEntryResponse(entry=after)
 
@@ -69,9 +75,9 @@ class HotlistServicer:
         """Take an entry out."""
         call = current()
         before = await self._parts.entries.remove(
-            request.entry_id, _own(call), call.subject.member_id, request.reason
+            request.entry_id, own_agencies(call), call.subject.member_id, request.reason
         )
-        call.changed("hotlist-entry", before.entry_id, "entry removed", before=_bytes(before))
+        call.changed("hotlist-entry", before.entry_id, "entry removed", before=bytes_of(before))
         return hotlist_pb2.RemoveEntryResponse()
 
     async def ListEntries(
@@ -80,7 +86,9 @@ class HotlistServicer:
         """Return the entries of the agency's own list."""
         call = current()
         size = min(request.page.size or _MOST_ENTRIES, _MOST_ENTRIES)
-        entries, token = await self._parts.entries.page(_own(call), request.list_id, request.page.token, size)
+        entries, token = await self._parts.entries.page(
+            own_agencies(call), request.list_id, request.page.token, size
+        )
         call.returned(entry.entry_id for entry in entries)
         return hotlist_pb2.ListEntriesResponse(entries=entries, next_page_token=token)
 
@@ -167,19 +175,9 @@ class HotlistServicer:
         call = current()
         stepped = await self._parts.hits.step(hit_id, call.decision, call.subject, move, writes)
         after = hit_pb2.HitState.Name(stepped.after.state).removeprefix("HIT_STATE_").lower()
-        call.changed("hit", hit_id, after, before=_bytes(stepped.before), after=_bytes(stepped.after))
+        call.changed("hit", hit_id, after, before=bytes_of(stepped.before), after=bytes_of(stepped.after))
         call.returned([stepped.after.read.read_id])
         return stepped.after
-
-
-def _own(call: CallContext) -> Sequence[str]:
-    """Return the agencies whose entries the caller may handle: its own, where the decision allows it."""
-    allowed = call.decision.obligations.agency_ids if call.decision is not None else ()
-    return [agency for agency in allowed if agency == call.subject.agency_id]
-
-
-def _bytes(message: hit_pb2.Hit | hit_pb2.HotlistEntry) -> bytes:
-    return message.SerializeToString(deterministic=True)
 
 
 def _compared(request: hotlist_pb2.CompareHitRequest) -> str:

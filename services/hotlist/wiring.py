@@ -12,8 +12,11 @@ from servicekit.server import Service, Wired
 from servicekit.waker import Waker
 from services.hotlist.entries import Entries
 from services.hotlist.hits import Hits
+from services.hotlist.importing import Importer
+from services.hotlist.lists import Lists
 from services.hotlist.matcher import CHANNEL, Matcher
 from services.hotlist.rpc import HotlistServicer, Parts
+from services.hotlist.rpc_lists import ListParts
 from services.hotlist.settings import HotlistSettings
 from services.hotlist.streams import Streams
 
@@ -31,6 +34,7 @@ async def wire(settings: HotlistSettings, kit: Kit) -> AsyncIterator[Wired]:
             hits=hits,
             streams=Streams(hits, waker, kit.draining, settings.stream_poll_seconds),
             new_id=kit.new_id,
+            of_lists=ListParts(Importer(pool, kit.clock, settings.entry_max_days), Lists(pool, kit.clock)),
         )
         matcher = Matcher(pool, kit.clock, kit.new_id, settings.match_min_weight)
         kit.spawn(waker.run(), "waker")

@@ -267,7 +267,7 @@ class HotlistEntry(_message.Message):
     list_id: _builtins.str
     """Its list. Example: "local"."""
     plate: _builtins.str
-    """Plate in normal form. Example: "8ABC123"."""
+    """Plate in normal form; ? stands for one unknown character, on the agency's own list only. Example: "8ABC123"."""
     state: _builtins.str
     """Issuing state; without one a hit is a lead only. Example: "US-CA"."""
     vehicle_type: _recognition_pb2.VehicleType.ValueType

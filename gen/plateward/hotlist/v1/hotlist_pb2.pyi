@@ -35,6 +35,9 @@ class Hotlist(_message.Message):
     MAX_AGE_S_FIELD_NUMBER: _builtins.int
     MAX_ACTION_FIELD_NUMBER: _builtins.int
     ENTRIES_FIELD_NUMBER: _builtins.int
+    LIST_AGE_S_FIELD_NUMBER: _builtins.int
+    IMPORT_OFFSET_FIELD_NUMBER: _builtins.int
+    MAPPING_FIELD_NUMBER: _builtins.int
     list_id: _builtins.str
     """Its ID. Example: "ncic-vehicle" or "local"."""
     agency_id: _builtins.str
@@ -47,6 +50,12 @@ class Hotlist(_message.Message):
     """The most that a hit may lead to. Example: MAX_ACTION_STOP."""
     entries: _builtins.int
     """Entries in force. Example: 1048576."""
+    list_age_s: _builtins.int
+    """Seconds since `as_of`; 0 for the agency's own list. Example: 5400."""
+    import_offset: _builtins.int
+    """Byte that an interrupted import of this list goes on from; 0 when none is on its way. Example: 1048500."""
+    mapping: _builtins.str
+    """Mapping of the source's columns and codes. Example: "ncic"."""
     @_builtins.property
     def as_of(self) -> _timestamp_pb2.Timestamp:
         """State of the source that this version shows. Example: 2026-11-23T06:00:00Z."""
@@ -61,10 +70,13 @@ class Hotlist(_message.Message):
         max_age_s: _builtins.int = ...,
         max_action: _hit_pb2.MaxAction.ValueType = ...,
         entries: _builtins.int = ...,
+        list_age_s: _builtins.int = ...,
+        import_offset: _builtins.int = ...,
+        mapping: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency_id", b"agency_id", "as_of", b"as_of", "entries", b"entries", "list_id", b"list_id", "max_action", b"max_action", "max_age_s", b"max_age_s", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency_id", b"agency_id", "as_of", b"as_of", "entries", b"entries", "import_offset", b"import_offset", "list_age_s", b"list_age_s", "list_id", b"list_id", "mapping", b"mapping", "max_action", b"max_action", "max_age_s", b"max_age_s", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -480,6 +492,7 @@ class DiffListResponse(_message.Message):
 
     ADDED_FIELD_NUMBER: _builtins.int
     REMOVED_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def added(self) -> _containers.RepeatedCompositeFieldContainer[_hit_pb2.HotlistEntry]:
         """Entries that were added."""
@@ -488,15 +501,20 @@ class DiffListResponse(_message.Message):
     def removed(self) -> _containers.RepeatedCompositeFieldContainer[_hit_pb2.HotlistEntry]:
         """Entries that went."""
 
+    @_builtins.property
+    def changed(self) -> _containers.RepeatedCompositeFieldContainer[_hit_pb2.HotlistEntry]:
+        """Entries that say something else now, as they stand in the newer version."""
+
     def __init__(
         self,
         *,
         added: _abc.Iterable[_hit_pb2.HotlistEntry] | None = ...,
         removed: _abc.Iterable[_hit_pb2.HotlistEntry] | None = ...,
+        changed: _abc.Iterable[_hit_pb2.HotlistEntry] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["added", b"added", "removed", b"removed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["added", b"added", "changed", b"changed", "removed", b"removed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

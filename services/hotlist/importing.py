@@ -1,0 +1,260 @@
+"""Imports of lists: received line by line into a staging table, swapped in at once, told apart from the version before.
+
+Rules
+-----
+1. An import goes on from the end of the last line that was received; what comes again is passed over.
+2. Only what is complete is swapped in: until then the version before is in force.
+3. The swap removes first, in a transaction of its own: what the source has dropped matches no more even when the second
+   half fails. Added and changed entries come in force together, and a changed one is never absent in between.
+4. An older state of the source never replaces a newer one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import AsyncIterable
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import AsyncConnection
+
+from plateward.common.v1 import errors_pb2
+from plateward.hotlist.v1 import hit_pb2, hotlist_pb2
+from servicekit.clock import Clock
+from servicekit.database import Pool
+from servicekit.errors import PlatewardError
+from servicekit.times import instant
+from services.hotlist.entries import OWN_LIST, raise_version
+from services.hotlist.mapping import DroppedError, MappingUnknownError, Row, Source, source
+
+_DAY_S = 86_400
+_LONGEST_LINE = 16_384
+_LIST = "agency_id = %(agency)s AND list_id = %(list)s"
+_HAVE = "e.agency_id = %(agency)s AND e.list_id = %(list)s AND e.removed_at IS NULL"
+_COLUMNS = "plate, state, vehicle_type, colour, category, reason, case_number, expires_at, max_action"
+_COPY = f"COPY import_rows (agency_id, list_id, line, source_key, digest, {_COLUMNS}) FROM STDIN"
+_TWICE = """
+DELETE FROM import_rows r USING import_rows later
+WHERE r.agency_id = %(agency)s AND r.list_id = %(list)s AND later.agency_id = r.agency_id AND later.list_id = r.list_id
+  AND later.source_key = r.source_key AND later.line > r.line
+"""
+_GONE = f"""
+UPDATE entries e SET removed_by = %(member)s, removed_at = %(now)s, removed_reason = 'dropped by the source', removed_version = %(version)s
+WHERE {_HAVE} AND NOT EXISTS (SELECT 1 FROM import_rows r
+  WHERE r.agency_id = e.agency_id AND r.list_id = e.list_id AND r.source_key = e.source_key)
+"""  # noqa: S608
+_CHANGED = f"""
+UPDATE entries e SET removed_by = %(member)s, removed_at = %(now)s, removed_reason = 'changed by the source', removed_version = %(version)s
+FROM import_rows r WHERE {_HAVE} AND r.agency_id = e.agency_id AND r.list_id = e.list_id AND r.source_key = e.source_key
+  AND r.digest <> e.digest
+"""  # noqa: S608
+_NEW = f"""
+INSERT INTO entries (entry_id, agency_id, list_id, {_COLUMNS}, created_by, created_at, approved_by, approved_at,
+  source_key, digest, list_version, in_force_since)
+SELECT gen_random_uuid(), r.agency_id, r.list_id, {_COLUMNS.replace("max_action", "least(r.max_action, %(most)s)")}, 'source', %(now)s,
+  %(member)s, %(now)s, r.source_key, r.digest, %(version)s, %(since)s
+FROM import_rows r WHERE {_LIST.replace("agency_id =", "r.agency_id =").replace("list_id =", "r.list_id =")}
+  AND NOT EXISTS (SELECT 1 FROM entries e WHERE {_HAVE} AND e.source_key = r.source_key)
+"""  # noqa: S608
+_PUT_LIST = """
+INSERT INTO lists (agency_id, list_id, source, mapping, as_of, stale_after_s, max_action, version)
+VALUES (%(agency)s, %(list)s, %(source)s, %(mapping)s, %(as_of)s, %(stale)s, %(most)s, %(version)s)
+ON CONFLICT (agency_id, list_id) DO UPDATE SET source = excluded.source, mapping = excluded.mapping, as_of = excluded.as_of,
+  stale_after_s = excluded.stale_after_s, max_action = excluded.max_action, version = excluded.version
+"""
+_PUT_VERSION = """
+INSERT INTO list_versions (agency_id, list_id, version, as_of, imported_at, member_id, rows, dropped, added, removed, changed)
+VALUES (%(agency)s, %(list)s, %(version)s, %(as_of)s, %(now)s, %(member)s, %(rows)s, %(dropped)s, %(added)s, %(removed)s, %(changed)s)
+"""
+
+
+@dataclass(slots=True)
+class _Import:
+    agency_id: str
+    wanted: hotlist_pb2.Hotlist
+    mapping: str
+    source: Source
+    names: list[str]
+    received: int
+    rows: int
+    dropped: Counter[str]
+
+    @property
+    def named(self) -> dict[str, Any]:
+        return {"agency": self.agency_id, "list": self.wanted.list_id}
+
+
+class Importer:
+    """Takes files in."""
+
+    def __init__(self, pool: Pool, clock: Clock, max_days: int) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._max_days = max_days
+
+    async def take(
+        self, requests: AsyncIterable[hotlist_pb2.ImportListRequest], agency_id: str, member_id: str
+    ) -> hotlist_pb2.ImportListResponse:
+        """Receive a file and swap it in; return what changed.
+
+        Raises:
+            PlatewardError: INVALID_ARGUMENT for a header, mapping, offset or file that does not fit.
+        """
+        importing: _Import | None = None
+        rest, at = b"", 0
+        async for request in requests:
+            if importing is None:
+                importing = await self._begin(request, agency_id)
+                at = request.offset
+                if at > importing.received:
+                    raise _invalid(
+                        f"The import goes on from byte {importing.received}, not {at}: send the file from there "
+                        "(ListHotlists tells import_offset)."
+                    )
+            chunk = request.chunk
+            known = max(0, min(len(chunk), importing.received - at)) if not rest else 0
+            at += len(chunk)
+            rest += chunk[known:]
+            whole, newline, rest = rest.rpartition(b"\n")
+            if newline:
+                await self._stage(importing, whole + newline)
+            elif len(rest) > _LONGEST_LINE:
+                raise _invalid("A line is longer than 16 KiB: this is no CSV file of a list.")
+        if importing is None:
+            raise _invalid("Send the list's header in the first message.")
+        if rest.strip():
+            await self._stage(importing, rest + b"\n")
+        if not importing.names:
+            raise _invalid("The file is empty: to empty a list, send its header line alone.")
+        return await self._swap(importing, member_id)
+
+    async def _begin(self, first: hotlist_pb2.ImportListRequest, agency_id: str) -> _Import:
+        wanted = first.list
+        if not wanted.list_id or not wanted.HasField("as_of"):
+            raise _invalid(
+                "The first message carries the list with its ID and as_of: the source's own state."
+            )
+        if wanted.list_id == OWN_LIST:
+            raise _invalid(
+                f"{OWN_LIST!r} is the agency's own list, entered one by one: import under another ID."
+            )
+        mapping = first.mapping or "ncic"
+        try:
+            mapped = source(mapping)
+        except MappingUnknownError as error:
+            raise _invalid(str(error)) from error
+        as_of = instant(wanted.as_of)
+        if as_of > self._clock.now():
+            raise _invalid("as_of lies ahead: give the time at which the source was current.")
+        named = {"agency": agency_id, "list": wanted.list_id, "as_of": as_of, "mapping": mapping}
+        async with self._pool.connection() as connection:
+            found = await connection.execute(f"SELECT as_of FROM lists WHERE {_LIST}", named)  # noqa: S608
+            row = await found.fetchone()
+            if row is not None and row["as_of"] > as_of:
+                raise _invalid(
+                    f"The list stands at {row['as_of']:%Y-%m-%d %H:%M}Z already: import a newer state."
+                )
+            found = await connection.execute(f"SELECT * FROM imports WHERE {_LIST} FOR UPDATE", named)  # noqa: S608
+            row = await found.fetchone()
+            # An offset of 0 begins again, unless it is the same state: then what is here is passed over.
+            if row is None or row["as_of"] != as_of or row["mapping"] != mapping:
+                await connection.execute(f"DELETE FROM import_rows WHERE {_LIST}", named)  # noqa: S608
+                await connection.execute(f"DELETE FROM imports WHERE {_LIST}", named)  # noqa: S608
+                await connection.execute(
+                    "INSERT INTO imports (agency_id, list_id, as_of, mapping) VALUES (%(agency)s, %(list)s, %(as_of)s, %(mapping)s)",
+                    named,
+                )
+                row = {"header": "", "received": 0, "rows": 0, "dropped": {}}
+        names = mapped.header(row["header"]) if row["header"] else []
+        return _Import(
+            agency_id, wanted, mapping, mapped, names, row["received"], row["rows"], Counter(row["dropped"])
+        )
+
+    async def _stage(self, importing: _Import, whole: bytes) -> None:
+        """Put complete lines into the staging table and keep how far that is, in one transaction."""
+        lines = whole.decode("utf-8", errors="replace").splitlines()
+        header = ""
+        if not importing.names and lines:
+            header = lines.pop(0)
+            try:
+                importing.names = importing.source.header(header)
+            except ValueError as error:
+                raise _invalid(str(error)) from error
+        now, rows = self._clock.now(), list[tuple[int, Row]]()
+        for line in lines:
+            if not line.strip():
+                continue
+            importing.rows += 1
+            try:
+                rows.append(
+                    (importing.rows, importing.source.row(importing.names, line, now, self._max_days))
+                )
+            except DroppedError as dropped:
+                importing.dropped[str(dropped)] += 1
+        importing.received += len(whole)
+        async with self._pool.connection() as connection, connection.transaction():
+            async with connection.cursor().copy(_COPY) as copy:
+                for number, row in rows:
+                    await copy.write_row((
+                        importing.agency_id, importing.wanted.list_id, number, row.key, row.digest, row.plate, row.state,
+                        row.vehicle_type, row.colour, row.category, row.reason, row.case_number, row.expires_at, row.max_action,
+                    ))  # fmt: skip
+            await connection.execute(
+                f"UPDATE imports SET header = CASE WHEN header = '' THEN %(header)s ELSE header END, received = %(received)s, "  # noqa: S608
+                f"rows = %(rows)s, dropped = %(dropped)s WHERE {_LIST}",
+                importing.named
+                | {
+                    "header": header,
+                    "received": importing.received,
+                    "rows": importing.rows,
+                    "dropped": json.dumps(importing.dropped),
+                },
+            )
+
+    async def _swap(self, importing: _Import, member_id: str) -> hotlist_pb2.ImportListResponse:
+        wanted, now = importing.wanted, self._clock.now()
+        most = int(wanted.max_action or hit_pb2.MAX_ACTION_STOP)
+        values: dict[str, Any] = importing.named | {
+            "member": member_id, "now": now, "as_of": instant(wanted.as_of), "source": wanted.source or importing.mapping,
+            "mapping": importing.mapping, "stale": wanted.max_age_s or _DAY_S, "most": most, "rows": importing.rows,
+        }  # fmt: skip
+        async with self._pool.connection() as connection:
+            async with connection.transaction():
+                twice = (await connection.execute(_TWICE, values)).rowcount
+                await connection.execute("ANALYZE import_rows")
+                values["version"] = await self._next_version(connection, values)
+                await raise_version(connection)
+                removed = (await connection.execute(_GONE, values)).rowcount
+            async with connection.transaction():
+                values["since"] = await raise_version(connection)
+                changed = (await connection.execute(_CHANGED, values)).rowcount
+                put = (await connection.execute(_NEW, values)).rowcount
+                importing.dropped["repeated"] += twice
+                dropped = {reason: count for reason, count in importing.dropped.items() if count}
+                values |= {
+                    "dropped": json.dumps(dropped),
+                    "removed": removed,
+                    "changed": changed,
+                    "added": put - changed,
+                }
+                await connection.execute(_PUT_LIST, values)
+                await connection.execute(_PUT_VERSION, values)
+                await connection.execute(f"DELETE FROM import_rows WHERE {_LIST}", values)  # noqa: S608
+                await connection.execute(f"DELETE FROM imports WHERE {_LIST}", values)  # noqa: S608
+        return hotlist_pb2.ImportListResponse(
+            rows=importing.rows, dropped=dropped, added=put - changed, removed=removed, changed=changed
+        )
+
+    @staticmethod
+    async def _next_version(connection: AsyncConnection[Any], values: dict[str, Any]) -> int:
+        found = await connection.execute(
+            f"SELECT coalesce(max(version), 0) + 1 AS version FROM list_versions WHERE {_LIST}",  # noqa: S608
+            values,
+        )
+        row = await found.fetchone()
+        return int(row["version"]) if row is not None else 1
+
+
+def _invalid(message: str) -> PlatewardError:
+    return PlatewardError(errors_pb2.ERROR_REASON_INVALID_ARGUMENT, message)
