@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from datetime import UTC
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -149,6 +149,34 @@ def versions(
             policy.activated_by, since,
         )  # fmt: skip
     Console(highlight=False).print(table)
+
+
+@app.command("case")
+def register_case(
+    number: Annotated[str, typer.Argument(help="Case or event number. Example: 26-004312.")],
+    offence: Annotated[str, typer.Option(help="Offence of the published policy. Example: vehicle-theft.")],
+    unit: Annotated[str, typer.Option(help="Unit that works on it. Example: auto-theft.")] = "",
+    opened: Annotated[str, typer.Option(help="When it was opened, ISO 8601; now if left out.")] = "",
+    closed: Annotated[
+        bool, typer.Option("--closed", help="Close it now: it opens nothing any more.")
+    ] = False,
+    member: Annotated[
+        str, typer.Option("--as", help="Member who registers it (development issuer).")
+    ] = "m-3001",
+    connect: Connect = DEFAULT,
+) -> None:
+    """Register a case in the embedded table, so that purposes can name it; an agency's CAD or RMS does this by itself."""
+    now = datetime.now(UTC)
+    try:
+        began = datetime.fromisoformat(opened).astimezone(UTC) if opened else now
+    except ValueError:
+        raise typer.BadParameter(f"{opened!r} is no time: write 2026-11-20T08:00Z") from None
+    request = access_pb2.PutCaseRequest(case_number=number, offence=offence, unit=unit)
+    request.opened_at.FromDatetime(began)
+    if closed:
+        request.closed_at.FromDatetime(now)
+    done = _call(connect, "PutCase", request, member)
+    print(f"case {number} {'closed' if closed else 'open'}, entry #{done.receipt.index} of the audit log")
 
 
 def _activate(connect: Path, version: str, member: str) -> None:
