@@ -136,7 +136,10 @@ def versions(
 ) -> None:
     """List the versions: who proposed each, who put it in force, and when."""
     answer = _call(connect, "ListPolicyVersions", access_pb2.ListPolicyVersionsRequest(), member)
-    table = Table("version", "state", "proposed by", "at", "put in force by", "at")
+    table = Table()
+    table.add_column("version", min_width=16, no_wrap=True)
+    for column in ("state", "proposed by", "at", "put in force by", "at"):
+        table.add_column(column, overflow="fold")
     for policy in answer.policies:
         state = (
             access_pb2.PolicyState.Name(policy.state).removeprefix("POLICY_STATE_").lower().replace("_", " ")
