@@ -29,7 +29,7 @@ LEAK = re.compile(
     r"Traceback|psycopg|asyncpg|SELECT |INSERT |UPDATE |site-packages|\.py\b|line \d+|/tmp/|/home/|/root/|localhost:\d+|KeyError|TypeError|ValueError"
 )
 FORBIDDEN = {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.DATA_LOSS}
-MEMBERS = {"portal": ("m-1042", "m-1077", "m-2001", "m-3001"), "galt-pd": ("galt-1",)}
+MEMBERS = {"portal": ("m-1042", "m-1077", "m-2001", "m-3001", "m-4001"), "galt-pd": ("galt-1",)}
 WORKERS = 12
 
 

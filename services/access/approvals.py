@@ -29,6 +29,7 @@ from servicekit.clock import Clock
 from servicekit.database import Pool
 from servicekit.errors import PlatewardError
 from servicekit.ids import new_id
+from servicekit.interceptors import validation
 from servicekit.scopes import request_digest
 
 WAITS = timedelta(hours=24)
@@ -195,6 +196,9 @@ def _opened(asked: access_pb2.RequestApprovalRequest) -> Message:
     if "purpose" in query.DESCRIPTOR.fields_by_name and query.purpose != asked.purpose:
         raise _invalid("purpose differs from the request's: the second person approves one purpose")
     query.ClearField("approval_id")
+    # What its own service would refuse can neither be approved nor shown.
+    validation.validate(query)
+    validation.check_values(query)
     return query  # type: ignore[no-any-return]
 
 

@@ -173,6 +173,24 @@ async def test_a_request_that_cannot_be_shown_is_refused(
     assert said in str(error)
 
 
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda q: setattr(q.window.start, "seconds", 10**15),
+        lambda q: setattr(q.window.end, "seconds", 0),
+        lambda q: setattr(q, "colour", "SILVER"),
+        lambda q: q.owner_agency_ids.append("elk\0grove"),
+        lambda q: q.ClearField("window"),
+    ],
+)
+async def test_a_request_that_its_service_would_refuse_is_not_kept(access: Access, spoil: Any) -> None:
+    query = wide()
+    spoil(query)
+    error = await refused(access.approvals.request(asking(query), OFFICER))
+    assert error.reason == e.ERROR_REASON_INVALID_ARGUMENT
+    assert await access.approvals.page(OWNER, None, 10) == []
+
+
 async def test_the_table_itself_refuses_the_requester(access: Access) -> None:
     approval_id = await access.approvals.request(asking(wide()), OFFICER)
     with pytest.raises(psycopg.errors.CheckViolation):
