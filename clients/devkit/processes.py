@@ -50,6 +50,11 @@ class Process:
         """Its exit code, or None while it runs."""
         return self._popen.poll()
 
+    @property
+    def log(self) -> Path:
+        """The file that it writes to."""
+        return self._log
+
     def tail(self) -> str:
         """Return the end of its log."""
         data = self._log.read_bytes()[-_TAIL_BYTES:] if self._log.exists() else b""

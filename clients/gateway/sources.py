@@ -5,6 +5,7 @@ Rules
 1. A source gives JPEG bytes, encoded once; a picture that is JPEG already is passed on as it is.
 2. A recording's times are its start plus the place in it; a camera's are the clock's.
 3. Opening and reading a camera time out; what cannot be used says so with the next step.
+4. A video file that ends long before the time that its header promises is incomplete, and that is said after its frames.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ CLIP_FPS = 8.0
 PICTURES_APART_S = 30.0  # longer than any pass: each picture of a folder stands for itself
 _QUALITY = 90
 _OPEN_S, _READ_S = 10.0, 10.0
+_SHORT_S, _SHORT_SHARE = 1.0, 0.1  # what a whole video may end before its time
 
 
 class SourceError(Exception):
@@ -166,7 +168,7 @@ class VideoSource:
 
         with self._open() as container:
             container.streams.video[0].thread_type = "AUTO"
-            due, begun = 0.0, None
+            due, begun, at = 0.0, None, 0.0
             try:
                 for frame in container.decode(video=0):
                     if frame.time is None:
@@ -180,6 +182,10 @@ class VideoSource:
                     yield Still(at, _encoded(frame.to_image()))
             except (av.FFmpegError, OSError) as error:
                 raise SourceError(f"{self.name} stopped giving frames ({_told(error)})") from error
+        if self.seconds - at > max(_SHORT_S, _SHORT_SHARE * self.seconds):
+            raise SourceError(
+                f"{self.name} ends after {at:.0f} s of {self.seconds:.0f}: the file is incomplete, copy it again"
+            )
 
 
 def open_source(

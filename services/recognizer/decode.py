@@ -8,6 +8,8 @@ is applied. Decoding at half size would save a quarter of the decoding and cost 
 from __future__ import annotations
 
 import io
+import threading
+from contextlib import nullcontext
 
 import cv2
 import numpy as np
@@ -17,9 +19,11 @@ from PIL import Image, ImageOps
 from services.recognizer import results
 
 MOST_PIXELS = 50_000_000
+LARGE_PIXELS = 9_000_000  # more than 4K: decoded one at a time, since copies of such a picture add up
 LEAST_SIDE = 16
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
 BEHIND_ALPHA = (128, 128, 128)
+_LARGE = threading.Lock()
 _WIDE_MODES = ("I", "I;16", "I;16B", "I;16L", "F")
 
 # Pillow's own limit only warns at first; `decode` refuses by the header before any pixel is decoded.
@@ -58,11 +62,10 @@ def decode(data: bytes) -> results.Image:
     Raises:
         NotAnImageError, CorruptImageError, ImageTooLargeError, ImageTooSmallError: each with the next step.
     """
-    with opened(data) as picture:
+    with opened(data) as picture, _LARGE if picture.width * picture.height > LARGE_PIXELS else nullcontext():
         try:
             picture.load()
-            upright = ImageOps.exif_transpose(picture)
-            pixels = _to_rgb(upright)
+            pixels = _to_rgb(ImageOps.exif_transpose(picture))
         # Decoders of damaged files raise whatever their parser met; all of it means the same to the caller.
         except (
             OSError,

@@ -2,10 +2,13 @@
 
 Rules
 -----
-1. The first message names the camera; another camera, a frame number or a time that does not rise ends the stream.
+1. The first message names the camera. Another camera ends the stream; so does a frame number that begins again, or a time
+   far before the last one: the gateway opens another stream.
 2. Every frame taken is answered by one message without a sighting (acknowledgement, warning or both); frames dropped are
    counted in every message. Sent less acknowledged less dropped is what is under way.
-3. The end of the source reports what is open. The end of the service does not: those passes are not settled, and the
+3. A frame that comes late or twice (neither number nor time rise, or the time is a little before the last one) is dropped,
+   with the count.
+4. The end of the source reports what is open. The end of the service does not: those passes are not settled, and the
    gateway sends them to whoever answers next.
 """
 
@@ -15,7 +18,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from plateward.common.v1 import errors_pb2
 from plateward.recognizer.v1 import recognizer_pb2
@@ -23,6 +26,7 @@ from servicekit.errors import PlatewardError
 from servicekit.waker import wait_for_either
 from services.recognizer.session import Frame
 
+LATE_MOST = timedelta(seconds=5)  # beyond it a camera's clock was set back
 _Request = recognizer_pb2.RecognizeStreamRequest
 
 
@@ -104,8 +108,9 @@ class Intake:
             self._put(End(max(message.frame, self._last.number if self._last else 0)))
             return
         frame = Frame(message.frame, _captured_at(message), message.image)
-        if self._last and (frame.number <= self._last.number or frame.at < self._last.at):
-            raise _invalid("frame numbers and capture times must rise within a stream")
+        if self._late(frame):
+            self.dropped += 1
+            return
         if len(frame.image) > self._image_most:
             raise PlatewardError(
                 errors_pb2.ERROR_REASON_IMAGE_TOO_LARGE,
@@ -113,6 +118,21 @@ class Intake:
             )
         self._last = Frame(frame.number, frame.at, b"")
         self._put(frame)
+
+    def _late(self, frame: Frame) -> bool:
+        """Say whether a frame comes after its time.
+
+        Raises:
+            PlatewardError: numbers or times begin again.
+        """
+        last = self._last
+        if last is None or (frame.number > last.number and frame.at >= last.at):
+            return False
+        if last.at - frame.at > LATE_MOST or (frame.number <= last.number and frame.at > last.at):
+            raise _invalid(
+                "frame numbers or capture times begin again within the stream: open another stream for them"
+            )
+        return True
 
     def _put(self, item: Frame | End) -> None:
         if len(self._frames) >= self._most and isinstance(item, Frame):

@@ -73,7 +73,10 @@ async def test_a_stream_without_a_message_is_refused() -> None:
 
 async def test_rules_of_a_stream() -> None:
     assert await refused([message(1), message(2, camera="cam-2")]) == errors_pb2.ERROR_REASON_INVALID_ARGUMENT
-    assert await refused([message(2), message(2)]) == errors_pb2.ERROR_REASON_INVALID_ARGUMENT
+    assert (
+        await refused([message(2, seconds=7), message(1, seconds=8)])
+        == errors_pb2.ERROR_REASON_INVALID_ARGUMENT
+    )
     assert await refused([message(1), message(2, seconds=5)]) == errors_pb2.ERROR_REASON_INVALID_ARGUMENT
     assert (
         await refused([message(1), message(2, image=b"x" * 101)]) == errors_pb2.ERROR_REASON_IMAGE_TOO_LARGE
@@ -82,12 +85,26 @@ async def test_rules_of_a_stream() -> None:
 
 
 async def test_what_came_before_a_fault_is_still_given() -> None:
-    one, draining = intake(given([message(1), message(2), message(1)])), asyncio.Event()
+    messages = [message(1), message(2), message(3, camera="cam-2")]
+    one, draining = intake(given(messages)), asyncio.Event()
     await one.open()
     await one.run()
     assert [(await one.next(draining)).number for _ in range(2)] == [1, 2]
     with pytest.raises(PlatewardError):
         await one.next(draining)
+
+
+async def test_late_and_repeated_frames_are_dropped_with_the_count_and_the_stream_goes_on() -> None:
+    late = [message(3), message(5), message(4), message(5), message(6, seconds=1_764_000_004), message(7)]
+    items, dropped = await taken([*late, message(7, end=True)], most=9)
+    assert [(type(i), i.number) for i in items] == [(Frame, 3), (Frame, 5), (Frame, 7), (End, 7)]
+    assert dropped == 3
+
+
+async def test_gaps_between_frames_are_no_fault() -> None:
+    items, dropped = await taken([message(1), message(900), message(70_000)])
+    assert [i.number for i in items] == [1, 900, 70_000]
+    assert dropped == 0
 
 
 async def test_a_silent_camera_is_let_go() -> None:
