@@ -15,6 +15,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from plateward.common.v1 import decision_pb2, types_pb2
 from plateward.reads.v1 import reads_pb2
+from services.reads.canvass import Canvass
 from services.reads.checks import Camera, check
 from services.reads.search import Search
 from tests.common.witness import Witness, witnessed
@@ -126,6 +127,42 @@ async def test_a_picture_is_looked_up_within_the_bounds_too(
         row = await search.one(read_id, obligations(), OFFICER, [AGENCY, "galt-pd"], "")
         assert (row is not None) is (broken == ""), broken
     assert witness.came(planted.values()) == {planted[""]}
+
+
+@pytest.mark.req("R-SHR-1")
+@pytest.mark.req("R-SRC-2")
+async def test_a_canvass_and_its_count_stay_within_the_bounds(
+    pool: Any, search: Search, crops: Any, records: Any, call: Any, planted: dict[str, str], witness: Witness
+) -> None:
+    canvass = Canvass(pool, search, crops, records)
+    call.decision = obligations()
+    request = reads_pb2.CanvassRequest(scene=wide_scene(), step=reads_pb2.CANVASS_STEP_ROWS)
+    request.owner_agency_ids.extend([AGENCY, "galt-pd"])
+    first, *rows = [part async for part in canvass.stream(request, call)]
+    assert first.count == 1, "a count of what may not be seen tells that it is there"
+    assert [read.read_id for part in rows for read in part.reads] == [planted[""]]
+    assert witness.came(planted.values()) == {planted[""]}
+
+
+@pytest.mark.req("R-SHR-1")
+@pytest.mark.req("R-SRC-2")
+async def test_scenes_are_compared_within_the_bounds(
+    pool: Any, search: Search, crops: Any, records: Any, call: Any, planted: dict[str, str], witness: Witness
+) -> None:
+    canvass = Canvass(pool, search, crops, records)
+    call.decision = obligations()
+    request = reads_pb2.CompareScenesRequest(scenes=[wide_scene(), wide_scene()], at_least=2)
+    (found,) = await canvass.compare(request, call)
+    assert {read.read_id for read in found.reads} == {planted[""]}
+    assert witness.came(planted.values()) == {planted[""]}
+
+
+def wide_scene() -> reads_pb2.Scene:
+    """A scene that every planted read lies in."""
+    scene = reads_pb2.Scene(area=types_pb2.Area(circle=types_pb2.Circle(centre=PLACE, radius_m=49_000)))
+    scene.window.start.FromDatetime(NOW - 24 * HOUR)
+    scene.window.end.FromDatetime(NOW + HOUR)
+    return scene
 
 
 @pytest.mark.req("R-SHR-1")
