@@ -17,6 +17,7 @@ from clients.cli.cameras import app as cameras
 from clients.cli.canvass import app as canvass
 from clients.cli.certificates import app as certificates
 from clients.cli.demo import demo
+from clients.cli.evaluation import evaluate
 from clients.cli.evidence import app as evidence
 from clients.cli.hits import app as hits
 from clients.cli.holds import app as holds
@@ -48,6 +49,7 @@ app.command(rich_help_panel="Try it")(token)
 app.command(rich_help_panel="Members and sharing")(login)
 app.command(rich_help_panel="Members and sharing")(logout)
 app.command(rich_help_panel="Read plates")(recognize)
+app.command("eval", rich_help_panel="Read plates")(evaluate)
 app.command(rich_help_panel="Read plates")(gateway)
 app.add_typer(models, name="models", rich_help_panel="Read plates")
 app.command(rich_help_panel="Work with reads")(search)

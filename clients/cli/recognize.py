@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from clients.cli.drawing import drawn, save
 from clients.gateway.sources import PICTURES, SourceError
 from services.recognizer.decode import ImageError, decode
 from services.recognizer.pipeline import MODELS_FOLDER, ModelError, Pipeline
@@ -81,16 +82,12 @@ def recognize(
                     ms = (time.perf_counter() - begun) * 1000
                     plates = [p for p in found.plates if p.confidence >= min_confidence]
                     if as_json:
-                        print(json.dumps(_object(item.name, found, plates, ms)))
+                        print(json.dumps(as_row(item.name, found, plates, ms)))
                     else:
                         _rows(table, item.name, found, plates, ms)
                     if draw is not None:
-                        _draw(
-                            _target(draw, item, several=several or item.image is not None),
-                            image,
-                            found,
-                            plates,
-                        )
+                        target = _target(draw, item, several=several or item.image is not None)
+                        save(target, drawn(image, plates, found.vehicles))
             except (ImageError, SourceError, OSError) as error:
                 failed += 1
                 errors.print(f"{file.name}: {_told(error)}", markup=False, style="red", soft_wrap=True)
@@ -122,7 +119,8 @@ def _items(file: Path) -> Iterator[Item]:
         raise SourceError(f"the video cannot be played ({type(error).__name__}): check the file") from error
 
 
-def _object(name: str, found: Recognition, plates: list[PlateRead], ms: float) -> dict[str, object]:
+def as_row(name: str, found: Recognition, plates: Sequence[PlateRead], ms: float) -> dict[str, object]:
+    """Return a picture as one JSON object, in the form of the plate scorer."""
     return {
         "image": name,
         "plates": [
@@ -173,45 +171,3 @@ def _told(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
     return str(error)
-
-
-def _draw(target: Path, image: Image, found: Recognition, plates: list[PlateRead]) -> None:
-    import cv2
-
-    drawn = image.copy()
-    width = max(2, image.shape[1] // 500)
-    for vehicle in found.vehicles:
-        x, y, w, h = (round(float(v)) for v in vehicle.box)
-        cv2.rectangle(drawn, (x, y), (x + w, y + h), (60, 180, 255), width)
-        cv2.putText(
-            drawn,
-            f"{vehicle.colour} {vehicle.type}",
-            (x, max(12, y - 6)),
-            cv2.FONT_HERSHEY_SIMPLEX,
-            0.25 * width,
-            (60, 180, 255),
-            max(1, width // 2),
-            cv2.LINE_AA,
-        )
-    for plate in plates:
-        corners = np.round(plate.corners).astype(np.int32)
-        cv2.polylines(drawn, [corners.reshape(-1, 1, 2)], isClosed=True, color=(60, 220, 60), thickness=width)
-        x, y = (int(v) for v in corners.min(axis=0))
-        label = f"{plate.text} {plate.confidence:.2f}" if plate.readable else "unreadable"
-        cv2.putText(
-            drawn,
-            label,
-            (x, max(14, y - 8)),
-            cv2.FONT_HERSHEY_SIMPLEX,
-            0.35 * width,
-            (60, 220, 60),
-            max(1, width // 2 + 1),
-            cv2.LINE_AA,
-        )
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        written = cv2.imwrite(str(target), drawn)
-    except cv2.error:
-        written = False
-    if not written:
-        raise OSError(f"{target} could not be written: give a name that ends with .png or .jpg")
