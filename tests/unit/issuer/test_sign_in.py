@@ -191,6 +191,7 @@ async def test_pages_keep_to_themselves(enrolled: Running, browser: Browser) -> 
         "a form may end where the sign-in returns to"
     )
     assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.headers["Server"] == "plateward"
     assert "<script>" not in browser.page
     assert "style=" not in browser.page
     flow = answer.cookies["__Host-flow"]
