@@ -1,6 +1,6 @@
 """Which grams a pattern needs: what the index ``reads_grams`` is asked for when no text begins the pattern.
 
-A gram is a place, a gap (1 to 3) and the two folded characters that stand there; ``plate_grams`` of the migrations makes
+A whole plate has a gram of its own. Any other gram is a place, a gap (1 to 3) and the two folded characters that stand there; ``plate_grams`` of the migrations makes
 those of a row, of its text and of all that it may also be. Since they are folded (``plates/lookalike.py``), one look in the
 index finds the text, its look-alikes and the other candidates; the statement then says which it was. A part of a pattern
 behind a ``*`` has no place: it is asked for at every place where it can stand.
@@ -9,6 +9,7 @@ behind a ``*`` has no place: it is asked for at every place where it can stand.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import sha256
 
 from plates.lookalike import canonical
 from plates.normal import MAX_LENGTH
@@ -18,6 +19,7 @@ MAX_GAP = 3
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _LETTERS = len(_ALPHABET)
 _OFFSET = 32_768
+_WHOLE = 12 * MAX_GAP * _LETTERS * _LETTERS - _OFFSET
 # Three pairs of characters tell a plate from all but a few: a fourth costs a look for nothing.
 _ENOUGH = 3
 
@@ -31,6 +33,8 @@ def gram(place: int, gap: int, first: str, second: str) -> int:
 
 def pattern_grams(pattern: Pattern) -> list[list[int]]:
     """Return alternatives, each a list of grams that a match has all of; none when the index cannot help."""
+    if pattern.exact:
+        return [exact_grams(canonical(pattern.prefix))]
     segments = _segments(pattern)
     if not segments:
         return []
@@ -44,9 +48,14 @@ def pattern_grams(pattern: Pattern) -> list[list[int]]:
     return [_numbers(parts, place) for place in range(before, MAX_LENGTH - len(parts) - after + 1)]
 
 
+def whole_gram(key: str) -> int:
+    """Return the number of a whole text, given as its look-alike key: above those of its characters, of 18,880."""
+    return _WHOLE + int.from_bytes(sha256(key.encode()).digest()[:3], "big") % (_OFFSET - _WHOLE)
+
+
 def exact_grams(key: str) -> list[int]:
-    """Return grams that cover a whole plate, given as its look-alike key; none for a plate of one character."""
-    return _numbers([Literal(character) for character in key], 0)
+    """Return the grams of a whole plate, given as its look-alike key: its own, and a few that part it from its like."""
+    return [whole_gram(key), *_numbers([Literal(character) for character in key], 0)[:2]]
 
 
 def _segments(pattern: Pattern) -> list[tuple[int, Sequence[Part], bool]]:

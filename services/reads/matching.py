@@ -37,6 +37,22 @@ class PlateQuery:
             return Way(str(SAME), [], clause, values)
         return Way(str(SAME), [], *_joined(_index(self.pattern), (clause, values)))
 
+    def all(self) -> Way:
+        """Return how everything is found that the pattern may mean, in one look."""
+        same, same_values = _matches("plate", self.pattern)
+        held, held_values = _candidates(self.pattern)
+        cases, case_values = f"WHEN {same} THEN {SAME}", [*same_values]
+        rest, values = f"{same} OR {held}", [*same_values, *held_values]
+        if self.folded is not None:
+            alike, alike_values = _matches("plate_key", self.folded)
+            cases, case_values = f"{cases} WHEN {alike} THEN {LOOKALIKE}", [*case_values, *alike_values]
+            rest, values = f"{rest} OR {alike}", [*values, *alike_values]
+        return Way(
+            f"(CASE {cases} ELSE {CANDIDATE} END)",
+            case_values,
+            *_joined(_index(self.pattern), (f"({rest})", values)),
+        )
+
     def others(self) -> Way:
         """Return how look-alikes (where they were asked for) and other candidates are found."""
         same, same_values = _matches("plate", self.pattern)

@@ -29,7 +29,7 @@ from services.reads.pages import Place, make_token, open_token, query_digest
 from services.reads.predicates import Arm, Where, allowed_agencies, arms, held_arm, inside
 from services.reads.retention import Retention
 from services.reads.rows import read_of
-from services.reads.statements import Window, both, fenced, newest, spans
+from services.reads.statements import Window, both, fenced, newest, newest_span
 
 DEFAULT_ROWS = 50
 MOST_ROWS = 1000
@@ -146,19 +146,18 @@ async def _found(
     after: Place | None,
     limit: int,
 ) -> list[dict[str, Any]]:
-    """Return the rows of a plate: a whole one by one statement, a pattern by spans of time."""
+    """Return the rows of a plate: a whole one by one statement; a pattern by its newest day, then by all of its window."""
     if plate.pattern.exact:
         found = await connection.execute(*both(looked, plate, after, limit, window), prepare=True)
         return await found.fetchall()
-    rows: list[dict[str, Any]] = []
     if after is None or after.rank == SAME:
-        for span in spans(window, after):
-            found = await connection.execute(*fenced(looked, plate.same(), after, limit, span), prepare=True)
-            rows += await found.fetchall()
-            if len(rows) >= limit:
-                return rows[:limit]
-    found = await connection.execute(*fenced(looked, plate.others(), after, limit, window), prepare=True)
-    return [*rows, *await found.fetchall()][:limit]
+        found = await connection.execute(
+            *fenced(looked, plate.same(), after, limit, newest_span(window, after)), prepare=True
+        )
+        if len(rows := await found.fetchall()) >= limit:
+            return rows
+    found = await connection.execute(*fenced(looked, plate.all(), after, limit, window), prepare=True)
+    return await found.fetchall()
 
 
 def mask(read: read_pb2.Read, fields: Sequence[str]) -> None:

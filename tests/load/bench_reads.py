@@ -235,12 +235,12 @@ async def run(url: str, reads: int, *, filled_before: bool) -> None:
                 filled.prepare(connection)
                 today = filled.midnight().date()
                 filled.fill(connection, today, 1, rows_a_day, vehicles)
-                small = await drop(pool, connection, schedules, dropped, vehicles)
+                small = min([await drop(pool, connection, schedules, dropped, vehicles) for _ in range(3)])
                 filled.fill(connection, today - timedelta(days=1), DAYS - 1, rows_a_day, vehicles)
-            large = await drop(pool, connection, schedules, dropped, vehicles)
+            large = min([await drop(pool, connection, schedules, dropped, vehicles) for _ in range(3)])
             if small:
                 told = f"{dropped:,} reads: {small:.2f} s in 1 day's table, {large:.2f} s in {DAYS} days': {large / small:.2f}x"
-                line("destroy a day, with certificate", told, "flat", met=large <= 1.5 * small)
+                line("destroy a day, best of 3", told, "flat", met=large <= 1.5 * small)
             size = connection.execute(
                 "SELECT count(*), pg_size_pretty(sum(pg_total_relation_size(name::regclass))) FROM read_partitions"
             ).fetchone()

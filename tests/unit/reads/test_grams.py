@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from plates.lookalike import CLASSES, canonical
 from plates.pattern import PatternError, parse_pattern
-from services.reads.grams import MAX_GAP, gram, pattern_grams
+from services.reads.grams import MAX_GAP, gram, pattern_grams, whole_gram
 
 PLATES = st.text("018ABCDOZ279", min_size=1, max_size=12)
 PATTERNS = st.text("018ABDO?*", min_size=2, max_size=9)
@@ -19,10 +19,16 @@ PATTERNS = st.text("018ABDO?*", min_size=2, max_size=9)
 def of_row(*texts: str) -> set[int]:
     """What ``plate_grams`` of the database gives, by the definition in ``grams.py``."""
     return {
-        gram(place, gap, folded[place], folded[place + gap])
+        number
         for folded in map(canonical, filter(None, texts))
-        for place in range(len(folded))
-        for gap in range(1, min(MAX_GAP, len(folded) - 1 - place) + 1)
+        for number in (
+            whole_gram(folded),
+            *(
+                gram(place, gap, folded[place], folded[place + gap])
+                for place in range(len(folded))
+                for gap in range(1, min(MAX_GAP, len(folded) - 1 - place) + 1)
+            ),
+        )
     }
 
 
@@ -73,4 +79,5 @@ def test_the_fold_of_the_migration_is_that_of_the_look_alikes() -> None:
 
 def test_a_gram_fits_its_column() -> None:
     assert gram(0, 1, "0", "0") == -32_768
-    assert gram(11, 3, "Z", "Z") < 32_768
+    assert gram(11, 3, "Z", "Z") == 13_887
+    assert all(13_888 <= whole_gram(str(n)) < 32_768 for n in range(1000))
