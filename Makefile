@@ -6,7 +6,7 @@ ARGS   ?=
 export PYTHONDONTWRITEBYTECODE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo up test test-fast lint format gen lock opa docs fuzz tamper torture-audit bench-access bench-audit bench-detectors bench-reads bench-recognizer outsider policy train eval clean
+.PHONY: help setup setup-dev demo up test test-fast lint format gen lock opa docs fuzz tamper torture-audit bench-access bench-audit bench-detectors histories bench-reads bench-recognizer outsider policy train eval clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[36mmake %-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -86,6 +86,9 @@ bench-detectors: setup-dev ## Recall and false flags of the misuse detectors on 
 
 bench-access: setup-dev opa ## What a decision costs beside bare OPA (ARGS="--count 1000")
 	$(BIN)/python -m tests.load.bench_access $(ARGS)
+
+histories: setup-dev ## Random histories of retention, holds and killed purges (ARGS="--count 10000 --seed 1")
+	$(BIN)/python -m tests.histories $(ARGS)
 
 bench-reads: setup-dev ## Ingest, search and destruction beside raw psycopg (ARGS="--reads 10000000")
 	$(BIN)/python -m tests.load.bench_reads $(ARGS)

@@ -29,6 +29,10 @@ class ReadsSettings(ServiceSettings, DatabaseSettings):
     policy_cache_seconds: float = Field(
         default=60.0, gt=0, description="How long an agency's retention is used before it is asked for again."
     )
+    citus: bool = Field(
+        default=False,
+        description="Distribute the tables over a Citus cluster (docs/citus.md). Needs the extension in the database.",
+    )
     confidential_key_file: Path | None = Field(
         default=None,
         description="Key of the address-confidentiality list: 32 bytes, mode 0600; made where it is absent. Without the setting no such list is taken.",

@@ -20,6 +20,7 @@ from services.reads.background import Ahead, destroy
 from services.reads.cameras import Cameras
 from services.reads.canvass import Canvass
 from services.reads.certificates import CertificateStore
+from services.reads.citus import distribute
 from services.reads.confidential import Confidential
 from services.reads.crops import Crops
 from services.reads.custody import Custody
@@ -69,6 +70,8 @@ async def wire(settings: ReadsSettings, kit: Kit) -> AsyncIterator[Wired]:
     planned = await open_pool(settings, options=PLANNED, for_reading=True)
     try:
         await migrate(pool, "services.reads")
+        if settings.citus:
+            await distribute(pool)
         partitions = Partitions()
         waker = Waker(settings.database_url.get_secret_value(), CHANNEL)
         crops = Crops(open_store(settings.crops_url), key)

@@ -1,0 +1,133 @@
+"""``make histories``: random histories of retention, holds and killed purges, ten thousand of them.
+
+Each is named by its seed; a failure prints it, and ``--seed N --count 1`` plays it again. See ``tests/common/histories.py``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+from random import Random
+from types import SimpleNamespace
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import grpc
+import psycopg
+from obstore.store import MemoryStore
+
+from clients.devkit import postgres
+from plateward.access.v1 import access_pb2_grpc
+from plateward.common.v1 import receipt_pb2, types_pb2
+from servicekit.context import CallContext, enter
+from servicekit.interceptors.identity import UNKNOWN
+from services.reads.crops import Crops
+from services.reads.custody import Custody
+from services.reads.holds import Holds
+from services.reads.ingest import Ingest
+from services.reads.partitions import Partitions
+from services.reads.purge import Purger
+from services.reads.records import Records
+from services.reads.retention import Retention
+from services.reads.schedules import ScheduleStore
+from services.reads.search import Search
+from tests.common.databases import FixedClock, migrated
+from tests.common.histories import World
+from tests.unit.reads.builders import AGENCY, NOW, Access, decision
+from tlog.note import SignerKey
+
+_TABLES = "held_reads, hold_reads, holds, custody, purges, purge_kinds, doomed_blobs, certificates, schedules, crops_destroyed"
+
+
+class Log:
+    """Gives receipts: the audit log has its own torture (``make torture-audit``)."""
+
+    async def append(self, _event: Any) -> receipt_pb2.Receipt:
+        return receipt_pb2.Receipt()
+
+
+async def play(count: int, seed: int, steps: int, url: str) -> int:
+    """Play histories one after the other on an empty store each; return the exit code."""
+    began = time.monotonic()
+    key = SignerKey.generate("plateward/reads")
+    async with migrated(url, "services.reads") as pool:
+        for number in range(seed, seed + count):
+            async with pool.connection() as connection:
+                names = await (
+                    await connection.execute("DELETE FROM read_partitions RETURNING name")
+                ).fetchall()
+                for row in names:
+                    await connection.execute(f"DROP TABLE {row['name']}")
+                await connection.execute(f"TRUNCATE {_TABLES}")
+            try:
+                await one(pool, key, number, steps)
+            except AssertionError as fault:
+                print(
+                    f"\nhistory {number} FAILED: {fault or 'see the trace'}; play it again with --seed {number} --count 1"
+                )
+                raise
+            if not (number - seed + 1) % 20:
+                print(
+                    f"\r{number - seed + 1:,} histories in {time.monotonic() - began:.0f} s",
+                    end="",
+                    flush=True,
+                )
+    print(
+        f"\n{count:,} histories of {steps} steps: no expired read returned, no held read lost, certificates add up"
+    )
+    return 0
+
+
+async def one(pool: Any, key: SignerKey, seed: int, steps: int) -> None:
+    clock, access, server = FixedClock(NOW), Access(), grpc.aio.server()
+    if seed % 2 == 0:
+        clock.time = NOW.replace(day=6, month=3, hour=9, tzinfo=ZoneInfo("America/Los_Angeles"))
+    access_pb2_grpc.add_AccessServiceServicer_to_server(access, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        retention = Retention(channel, ScheduleStore(pool), clock, 0, 1e-9)
+        crops, records = Crops(MemoryStore(), bytes(32)), Records(Log(), clock)
+        call = CallContext(
+            request_id="01990e5c-7c2a-7d10-9a31-0c1f6f6cf0aa", method="PlaceHold", caller=UNKNOWN, received_at=NOW,
+            subject=types_pb2.Subject(agency_id=AGENCY, member_id="m-1077"), decision=decision(AGENCY),
+        )  # fmt: skip
+        enter(call)
+        await retention.schedules(AGENCY)
+        parts = SimpleNamespace(
+            pool=pool, clock=clock, access=access, retention=retention, call=call,
+            ingest=Ingest(pool, Partitions(), crops), purger=Purger(pool, clock, crops, records, key),
+            holds=Holds(pool, clock, crops, retention, Custody(records, clock)), search=Search(pool, retention, bytes(32)),
+        )  # fmt: skip
+        await World(parts, Random(seed)).play(steps)
+    await server.stop(None)
+
+
+def main() -> int:
+    """Run on a PostgreSQL of its own."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--count", type=int, default=10_000, help="how many histories (default: 10,000)")
+    parser.add_argument("--seed", type=int, default=1, help="the first one")
+    parser.add_argument("--steps", type=int, default=20, help="steps of each")
+    given = parser.parse_args()
+    folder = Path(tempfile.mkdtemp())
+    server = postgres.start(folder / "pg")
+    try:
+        with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+            connection.execute("ALTER SYSTEM SET fsync = off")
+            connection.execute("SELECT pg_reload_conf()")
+        return asyncio.run(play(given.count, given.seed, given.steps, server.get_uri()))
+    finally:
+        server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

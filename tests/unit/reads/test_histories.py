@@ -1,0 +1,29 @@
+"""Random histories (``make histories`` plays 10,000): see ``tests/common/histories.py``."""
+
+from __future__ import annotations
+
+from random import Random
+from types import SimpleNamespace
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from tests.common.histories import World
+from tests.unit.reads.builders import NOW
+
+
+@pytest.mark.req("R-RET-1")
+@pytest.mark.req("R-RET-2")
+@pytest.mark.req("R-RET-4")
+@pytest.mark.parametrize("seed", range(6))
+async def test_no_expired_read_is_seen_no_held_one_is_lost_and_certificates_add_up(
+    pool, ingest, purger, retention, holds, search, access, clock, call, seed: int
+) -> None:
+    # Half of them begin two days before the clocks of California change.
+    clock.time = (
+        NOW if seed % 2 else NOW.replace(day=6, month=3, hour=9, tzinfo=ZoneInfo("America/Los_Angeles"))
+    )
+    parts = SimpleNamespace(
+        pool=pool, ingest=ingest, purger=purger, retention=retention, holds=holds, search=search, access=access, clock=clock, call=call,
+    )  # fmt: skip
+    await World(parts, Random(seed)).play(25)
