@@ -44,7 +44,13 @@ class BundleServer:
             app.router.add_get(PATH, self._get)
             self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
             await self._runner.setup()
-            await web.TCPSite(self._runner, *self._address).start()
+            try:
+                await web.TCPSite(self._runner, *self._address).start()
+            except OSError as error:
+                host, port = self._address
+                raise OSError(
+                    f"Failed to bind to address {host}:{port} for the policy bundle: choose a free one (BUNDLE_LISTEN)"
+                ) from error
 
     async def close(self) -> None:
         """Stop serving."""
