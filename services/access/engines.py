@@ -103,14 +103,14 @@ class RegopyEngine:
         key = json.dumps(facts, sort_keys=True)
         known = self._decided.get(key)
         if known is None:
-            known = self.evaluate_anew(key)
+            known = self.evaluate_anew(facts)
             self._decided[key] = known
             if len(self._decided) > _MOST_DECIDED:
                 self._decided.popitem(last=False)
         return known
 
-    def evaluate_anew(self, facts: str) -> dict[str, Any]:
-        """Return the decision object for an input as JSON, without looking at what was decided before.
+    def evaluate_anew(self, facts: dict[str, Any]) -> dict[str, Any]:
+        """Return the decision object for an input, without looking at what was decided before.
 
         Raises:
             PlatewardError: DECISION_UNAVAILABLE.
@@ -119,7 +119,7 @@ class RegopyEngine:
             raise unavailable()
         interpreter, compiled = self._compiled
         try:
-            interpreter.set_input_term(facts)
+            interpreter.set_input(facts)
             output = json.loads(str(interpreter.query_bundle_entrypoint(compiled, _ENTRYPOINT)))
             return checked(output["expressions"][0])
         except (regopy.RegoError, ValueError, KeyError, IndexError, TypeError) as error:
