@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from google.protobuf import json_format
@@ -88,15 +88,20 @@ def make(
     make_search(connect, "portal", member, request)
 
 
-def ask_for(connect: Connect, member: str, request: reads_pb2.SearchReadsRequest) -> None:
-    """Ask for a second person's approval of a search."""
+def ask_for(
+    connect: Connect,
+    member: str,
+    request: Any,
+    action: action_pb2.Action.ValueType = action_pb2.ACTION_SEARCH,
+) -> None:
+    """Ask for a second person's approval of a search, or of another request that can carry one."""
     asked = access_pb2.RequestApprovalRequest(
-        purpose=request.purpose, action=action_pb2.ACTION_SEARCH, request_digest=request_digest(request),
-        request_type=_SEARCH, request=request.SerializeToString(),
+        purpose=request.purpose, action=action, request_digest=request_digest(request),
+        request_type=request.DESCRIPTOR.full_name, request=request.SerializeToString(),
     )  # fmt: skip
     answer = ask(connect, member, "RequestApproval", asked)
     print(
-        f"Asked. A supervisor sees the search and grants it: plateward approvals grant {answer.approval_id}"
+        f"Asked. A second person sees exactly this and grants it: plateward approvals grant {answer.approval_id}"
     )
     recorded(connect, answer.receipt)
 

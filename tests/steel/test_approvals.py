@@ -91,6 +91,38 @@ async def test_a_wide_search_needs_its_second_person(connection: Connection) -> 
 
 
 @pytest.mark.req("R-ACC-1")
+@pytest.mark.req("R-SRC-2")
+async def test_a_wide_canvass_streams_once(connection: Connection) -> None:
+    supervisor, designee = "m-1077", "m-4001"
+    request = reads_pb2.CanvassRequest(purpose=wide().purpose, step=reads_pb2.CANVASS_STEP_ROWS)
+    request.scene.window.CopyFrom(wide(12).window)
+    request.scene.area.circle.radius_m = 500
+    request.scene.area.circle.centre.latitude, request.scene.area.circle.centre.longitude = 38.4088, -121.3716
+
+    async def canvass() -> list[reads_pb2.CanvassResponse]:
+        async with connection.channel("reads", "portal") as channel:
+            stub = reads_pb2_grpc.ReadsServiceStub(channel)
+            call = stub.Canvass(request, metadata=bearer(connection.token(supervisor)), timeout=15)
+            return [part async for part in call]
+
+    assert (await refusal(canvass())).metadata["rule"] == "agency.second-person"
+    asked = access_pb2.RequestApprovalRequest(
+        purpose=request.purpose, action=action_pb2.ACTION_CANVASS, request_digest=request_digest(request),
+        request_type=request.DESCRIPTOR.full_name, request=request.SerializeToString(),
+    )  # fmt: skip
+    approval = (await ask(connection, "RequestApproval", asked, supervisor)).approval_id
+    grant = access_pb2.GrantApprovalRequest(approval_id=approval)
+    own = await refusal(ask(connection, "GrantApproval", grant, supervisor))
+    assert own.metadata["rule"] == "platform.second-person", (
+        "a supervisor's role may grant, but not to oneself"
+    )
+    await ask(connection, "GrantApproval", grant, designee)
+    request.approval_id = approval
+    assert (await canvass())[0].receipt.leaf_hash
+    assert (await refusal(canvass())).metadata["rule"] == "agency.second-person"
+
+
+@pytest.mark.req("R-ACC-1")
 async def test_asking_is_judged_like_the_search_itself(connection: Connection) -> None:
     request = wide()
     request.purpose.reason = "ICE asked for it, silver Accord from Laguna Blvd"
