@@ -81,9 +81,6 @@ tamper: setup-dev ## Alter the stored log 1,000 times as a database superuser; e
 torture-audit: setup-dev ## kill -9 the log 50 times under 8 writers (ARGS="--kills 50")
 	$(BIN)/python -m tests.torture_audit $(ARGS)
 
-bench-detectors: setup-dev ## Recall and false flags of the misuse detectors on planted misuse (ARGS="--seeds 20")
-	$(BIN)/python -m tests.load.bench_detectors $(ARGS)
-
 bench-access: setup-dev opa ## What a decision costs beside bare OPA (ARGS="--count 1000")
 	$(BIN)/python -m tests.load.bench_access $(ARGS)
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Column, Table
 
 from clients.cli.audit_calls import AUDITOR, DEFAULT, Auditor, Connect, ask
 from clients.cli.audit_review import Finding
 from plateward.audit.v1 import audit_pb2
+from plateward.common.v1 import types_pb2
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -43,6 +46,53 @@ def list_flags(
             done,
         )
     Console(highlight=False).print(table if answer.flags else "no flags: nothing waits for review")
+
+
+@app.command()
+def show(
+    flag: Annotated[str, typer.Argument(help="ID of the flag, or the first letters of it.")],
+    auditor: Auditor = AUDITOR,
+    connect: Connect = DEFAULT,
+) -> None:
+    """Show one flag with every entry that it rests on, and how to go on.
+
+    A flag is a question to a person, not a finding. Look at the searches (plateward audit search), ask for the case, then record
+    what it was: compliant, clerical, unsupported or violation.
+    """
+    found = _beginning(flag, auditor, connect)
+    if len(found) != 1:
+        word = "several flags begin" if found else "no flag of your agency begins"
+        print(f"{word} with {flag}: `plateward audit flags list --all` shows them", file=sys.stderr)
+        sys.exit(1)
+    (f,) = found
+    done = (
+        audit_pb2.FindingKind.Name(f.disposition).removeprefix("FINDING_KIND_").lower()
+        if f.disposition
+        else "open"
+    )
+    console = Console(highlight=False)
+    for name, value in (
+        ("flag", f.flag_id), ("detector", f.detector), ("member", f.member_id), ("when", f"{f.raised_at.ToDatetime():%Y-%m-%d %H:%M} UTC"),
+        ("why", f.explanation), ("entries", ", ".join(map(str, f.indexes))), ("disposition", done),
+    ):  # fmt: skip
+        console.print(f"[bold]{name:12}[/]{escape(value)}", soft_wrap=True)
+    if not f.disposition:
+        console.print(f"next: plateward audit search --member {escape(f.member_id)}", soft_wrap=True)
+        console.print(
+            f'then: plateward audit flags dispose {f.flag_id} --finding … --note "what was checked"',
+            soft_wrap=True,
+        )
+
+
+def _beginning(start: str, auditor: str, connect: Path) -> list[audit_pb2.Flag]:
+    """The flags of the first page on which one begins so."""
+    request = audit_pb2.ListFlagsRequest(with_disposed=True, page=types_pb2.PageRequest(size=500))
+    while True:
+        answer = ask(connect, auditor, lambda s, m: s.ListFlags(request, metadata=m))
+        found = [f for f in answer.flags if f.flag_id.startswith(start)]
+        request.page.token = answer.next_page_token
+        if found or not answer.next_page_token:
+            return found
 
 
 @app.command()

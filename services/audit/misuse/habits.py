@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict, deque
+from collections import Counter, deque
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from statistics import median
@@ -15,21 +15,22 @@ from services.audit.misuse.words import is_vague
 
 _MONTH = 30
 _SITTING = timedelta(minutes=60)
-_MOST_IN_SITTING = 3
-_APART_H = 3
+_SHIFT_GAP = timedelta(hours=3)
+_MOST_APART = 4
 
 
 class _Sittings:
-    """Splits a member's looks into sittings: a gap of an hour ends one."""
+    """Splits a member's looks into sittings, which a gap ends."""
 
-    def __init__(self) -> None:
+    def __init__(self, gap: timedelta) -> None:
+        self._gap = gap
         self._open: dict[str, list[Look]] = {}
         self._before: dict[str, datetime] = {}
 
     def add(self, look: Look) -> tuple[list[Look], float] | None:
         """Take a look; return the sitting that it ends, and the hours that passed before and after it at least."""
         sitting = self._open.get(look.member_id)
-        if sitting is None or look.at - sitting[-1].at <= _SITTING:
+        if sitting is None or look.at - sitting[-1].at <= self._gap:
             self._open.setdefault(look.member_id, []).append(look)
             return None
         self._open[look.member_id] = [look]
@@ -41,15 +42,18 @@ class _Sittings:
 
 
 class OffDuty:
-    """Short sittings at hours at which the member does not work, at a plate that he had looked at before or without a case."""
+    """Short sittings at hours at which the member does not work, at a plate that he had looked at before or without a case.
+
+    The rhythm is what the member did in the last weeks, so that a change of shift is learned in days.
+    """
 
     name = "off-duty"
 
     def __init__(self, attention: Attention, limits: Thresholds) -> None:
         self._attention, self._limits = attention, limits
-        self._hours: dict[str, Counter[int]] = defaultdict(Counter)
-        self._sittings = _Sittings()
+        self._work = Windows(limits.off_duty_learn_days)
         self._odd = Windows(_MONTH)
+        self._sittings = _Sittings(_SHIFT_GAP)
         self._once = Once(limits.told_again_at)
 
     def see(self, look: Look) -> Iterable[Flag]:
@@ -57,24 +61,32 @@ class OffDuty:
         ended = self._sittings.add(look)
         if ended is None:
             return
-        sitting, lonely_h = ended
-        hours = self._hours[look.member_id]
-        if not (lonely_h >= _APART_H and len(sitting) <= _MOST_IN_SITTING and self._personal(sitting)):
+        sitting, _ = ended
+        if len(sitting) > _MOST_APART or not self._personal(sitting):
             # What might be misuse does not teach the detector that it is this member's rhythm.
             for x in sitting:
-                hours[x.at.hour] += 1
+                self._work.add(look.member_id, x)
             return
+        hours = Counter(x.at.hour for x in self._work.get(look.member_id, sitting[-1].at))
         if not self._off(hours, sitting[0].at):
             return
         odd: list[Look] = []
         for x in sitting:
             odd = self._odd.add(look.member_id, x)
+        # What looked odd in the first days of a new shift no longer does.
+        odd = [x for x in odd if self._off(hours, x.at)]
         dates = {x.at.date() for x in odd}
-        if len(dates) >= self._limits.off_duty_days and self._once.tell((look.member_id,), len(odd)):
+        if self._habit(odd) and self._once.tell((look.member_id,), len(odd)):
             yield make_flag(
                 self.name, sitting[-1], "", f"{len(odd)} looks on {len(dates)} days at hours at which this member otherwise does not "
-                f"work, each a sitting of its own", odd,
+                f"work, hours from any other work", odd,
             )  # fmt: skip
+
+    def _habit(self, odd: list[Look]) -> bool:
+        """On several days the same plate, or on more days any."""
+        days = Counter(plate for plate, _ in {(x.plate, x.at.date()) for x in odd if x.plate})
+        same, any_ = self._limits.off_duty_days, self._limits.off_duty_days_any_plate
+        return max(days.values(), default=0) >= same or len({x.at.date() for x in odd}) >= any_
 
     def _off(self, hours: Counter[int], at: datetime) -> bool:
         total = hours.total()
@@ -95,7 +107,7 @@ class IsolatedSession:
 
     def __init__(self, attention: Attention, limits: Thresholds) -> None:
         self._attention, self._limits = attention, limits
-        self._sittings = _Sittings()
+        self._sittings = _Sittings(_SITTING)
         self._alone = Windows(limits.window_days)
         self._once = Once(limits.told_again_at)
 

@@ -7,9 +7,11 @@ the plate, the looks are spread over many days, and no case explains them or the
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 
 from services.audit.looks import Look
 from services.audit.misuse.flags import Flag, Once, Windows, days_of, make_flag
@@ -34,9 +36,12 @@ class Attention:
         self._others_share = limits.others_share
         self._plates = Windows(limits.window_days)
         self._cases = Windows(limits.window_days)
+        self._members = Windows(limits.window_days)
+        self._limits = limits
 
     def see(self, look: Look) -> None:
         """Take a look."""
+        self._members.add(look.member_id, look)
         if look.plate:
             self._plates.add(look.plate, look)
         if look.case_number:
@@ -58,6 +63,21 @@ class Attention:
             others=others, alone=others < max(1.0, self._others_share * len(mine)),
         )  # fmt: skip
 
+    def from_a_list(self, looks: list[Look]) -> bool:
+        """Whether the looks belong to a list of open cases that is run through again and again: other plates under other cases, in a row."""
+        together, needed = (
+            timedelta(seconds=self._limits.household_together_s),
+            self._limits.list_share * len(looks),
+        )
+        every = self._members.get(looks[-1].member_id, looks[-1].at)
+        within = 0
+        for x in looks:
+            first = bisect_left(every, x.at - together, key=lambda y: y.at)
+            last = bisect_right(every, x.at + together, key=lambda y: y.at)
+            others = {y.case_number for y in every[first:last] if y.case_number and y.plate != x.plate}
+            within += bool(x.case_number) and len(others - {x.case_number}) >= self._limits.list_cases
+        return within >= needed
+
     def _colleagues(self, case: str, look: Look) -> bool:
         return any(x.member_id != look.member_id for x in self._cases.get(case, look.at))
 
@@ -77,7 +97,11 @@ class RepeatTarget:
             return
         found = self._attention.interest(look)
         case = self._unexplained(found) if found.alone else ""
-        if case and self._once.tell((look.member_id, look.plate), len(found.mine)):
+        if (
+            case
+            and not self._attention.from_a_list(found.mine)
+            and self._once.tell((look.member_id, look.plate), len(found.mine))
+        ):
             nobody = (
                 f"others looked at it {found.others} times" if found.others else "nobody else looked at it"
             )
@@ -127,8 +151,10 @@ class HouseholdCluster:
             del watched[plate]
         watched = {p: looks for p, looks in watched.items() if self._together(looks, watched, p)}
         if len(watched) >= t.household_plates and look.plate in watched:
+            watched = {p: looks for p, looks in watched.items() if not self._attention.from_a_list(looks)}
+        if len(watched) >= t.household_plates and look.plate in watched:
             every = sorted((x for group in watched.values() for x in group), key=lambda x: x.at)
-            if self._once.tell((look.member_id, str(len(watched))), len(every)):
+            if self._once.tell((look.member_id,), len(every)):
                 counts = ", ".join(str(n) for n in sorted(map(len, watched.values()), reverse=True))
                 yield make_flag(
                     self.name, look, "+".join(sorted(watched)),

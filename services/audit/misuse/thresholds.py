@@ -24,9 +24,13 @@ class Thresholds:
     household_looks_each: int = 4
     household_days: int = 3
     household_together_s: int = 900
-    off_duty_history: int = 25
+    list_cases: int = 2
+    list_share: float = 0.5
+    off_duty_learn_days: float = 10
+    off_duty_history: int = 6
     off_duty_share: float = 0.015
     off_duty_days: int = 2
+    off_duty_days_any_plate: int = 3
     isolated_hours: float = 5
     isolated_days: int = 3
     wide_days: float = 60
@@ -37,7 +41,7 @@ class Thresholds:
     vague_share: float = 0.6
     case_window_days: float = 120
     case_plates: int = 9
-    case_days: int = 10
+    case_days: int = 8
     case_everybody_members: int = 5
     case_everybody_plates: int = 25
     case_everybody_new_share: float = 0.8
