@@ -14,17 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from clients.cli.drawing import drawn, save
+from clients.cli.playing import Passes, Seen, clock, play
 from clients.gateway.sources import PICTURES, SourceError
 from services.recognizer.decode import ImageError, decode
 from services.recognizer.pipeline import MODELS_FOLDER, ModelError, Pipeline
-from services.recognizer.results import Image, PlateRead, Recognition
+from services.recognizer.results import Image, PlateRead, Recognition, VehicleRead
 
 _VIDEOS = frozenset({".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v"})
 _PLAYED = _VIDEOS.union(PICTURES)
@@ -32,11 +32,12 @@ _PLAYED = _VIDEOS.union(PICTURES)
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One picture to read: a file, or a frame of a video."""
+    """One picture to read: of a file, or of a video at some seconds (with the share of the video that is over)."""
 
     name: str
-    path: Path
-    image: Image | None = None
+    image: Image
+    at: float | None = None
+    share: float = 0.0
 
 
 def recognize(
@@ -53,45 +54,49 @@ def recognize(
         float, typer.Option(help="Leave out plates below this confidence.", min=0, max=1)
     ] = 0.0,
 ) -> None:
-    """Print the plates and vehicles of any picture, folder or video. Ends with 1 when a file could not be read."""
+    """Print the plates and vehicles of any picture, folder or video; of a video, one row for each vehicle that passes.
+
+    Ends with 1 when a file could not be read, or not to its end.
+    """
     console, errors = Console(highlight=False), Console(stderr=True, highlight=False)
     try:
         pipeline = Pipeline.load(models, threads=threads)
     except ModelError as error:
         errors.print(f"[bold red]recognize:[/] {error}")
         sys.exit(2)
+    empty = [path for path in paths if path.is_dir() and not _files(path)]
+    for path in empty:
+        errors.print(f"{path}: holds no picture and no video", markup=False, style="red")
     files = [f for path in paths for f in _files(path)]
-    several = len(files) > 1
-    failed = 0
-    for path in paths:
-        if path.is_dir() and not _files(path):
-            failed += 1
-            errors.print(f"{path}: holds no picture and no video", markup=False, style="red")
+    several, failed = len(files) > 1, len(empty)
     table = Table("picture", "plate", "confidence", "also", "vehicle", "ms")
-    columns = (TextColumn("reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(
-        *columns, console=errors, transient=True, disable=not (several and errors.is_terminal)
-    ) as progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as progress:
         task = progress.add_task("reading", total=len(files))
-        for file in files:
+        for number, file in enumerate(files):
+            progress.update(task, description=f"{number + 1} of {len(files)}: {file.name}")
+            video = _Video(file.name)
             try:
                 for item in _items(file):
-                    image = decode(file.read_bytes()) if item.image is None else item.image
                     begun = time.perf_counter()
-                    found = pipeline.recognize(image)
+                    found = pipeline.recognize(item.image)
                     ms = (time.perf_counter() - begun) * 1000
                     plates = [p for p in found.plates if p.confidence >= min_confidence]
                     if as_json:
                         print(json.dumps(as_row(item.name, found, plates, ms)))
+                    elif item.at is None:
+                        _rows(table, item.name, plates, found.vehicles, ms)
                     else:
-                        _rows(table, item.name, found, plates, ms)
+                        video.add(item.at, found, ms)
                     if draw is not None:
-                        target = _target(draw, item, several=several or item.image is not None)
-                        save(target, drawn(image, plates, found.vehicles))
+                        target = _target(draw, item, several=several or item.at is not None)
+                        save(target, drawn(item.image, plates, found.vehicles))
+                    progress.update(task, completed=number + item.share)
             except (ImageError, SourceError, OSError) as error:
                 failed += 1
                 errors.print(f"{file.name}: {_told(error)}", markup=False, style="red", soft_wrap=True)
-            progress.advance(task)
+            video.tell(table, min_confidence)
+            progress.update(task, completed=number + 1)
     if not as_json:
         console.print(table)
     sys.exit(1 if failed else 0)
@@ -105,18 +110,10 @@ def _files(path: Path) -> list[Path]:
 
 def _items(file: Path) -> Iterator[Item]:
     if file.suffix.lower() not in _VIDEOS:
-        yield Item(file.name, file)
+        yield Item(file.name, decode(file.read_bytes()))
         return
-    import av
-
-    try:
-        with av.open(str(file)) as container:
-            for number, frame in enumerate(container.decode(video=0)):
-                yield Item(
-                    f"{file.name}#{number}", file, np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
-                )
-    except (av.FFmpegError, IndexError) as error:
-        raise SourceError(f"the video cannot be played ({type(error).__name__}): check the file") from error
+    for number, played in enumerate(play(file)):
+        yield Item(f"{file.name}#{number}", played.image, played.at, played.share)
 
 
 def as_row(name: str, found: Recognition, plates: Sequence[PlateRead], ms: float) -> dict[str, object]:
@@ -136,8 +133,36 @@ def as_row(name: str, found: Recognition, plates: Sequence[PlateRead], ms: float
     }  # fmt: skip
 
 
-def _rows(table: Table, name: str, found: Recognition, plates: list[PlateRead], ms: float) -> None:
-    vehicles = [f"{v.colour} {v.type} {v.type_confidence:.2f}" for v in found.vehicles]
+class _Video:
+    """The passes of a video, one row each."""
+
+    def __init__(self, name: str) -> None:
+        self._name, self._passes = name, Passes()
+        self._seen: list[Seen] = []
+        self._ms: list[float] = []
+
+    def add(self, at: float, found: Recognition, ms: float) -> None:
+        self._seen += self._passes.add(at, found)
+        self._ms.append(ms)
+
+    def tell(self, table: Table, min_confidence: float) -> None:
+        """Add what passed; also of a video that broke off."""
+        if not self._ms:
+            return
+        seen = [s for s in self._seen + self._passes.end() if s.fused.plate.confidence >= min_confidence]
+        ms = sum(self._ms) / len(self._ms)
+        for each in seen:
+            vehicles = [each.fused.vehicle] if each.fused.vehicle is not None else []
+            name = f"{self._name} {clock(each.first)} to {clock(each.last)}, {each.fused.frames} frames"
+            _rows(table, name, [each.fused.plate], vehicles, ms)
+        if not seen:
+            _rows(table, f"{self._name}, {len(self._ms)} frames: nothing passed", [], [], ms)
+
+
+def _rows(
+    table: Table, name: str, plates: Sequence[PlateRead], found: Sequence[VehicleRead], ms: float
+) -> None:
+    vehicles = [f"{v.colour} {v.type} {v.type_confidence:.2f}" for v in found]
     lines = max(len(plates), len(vehicles), 1)
     for i in range(lines):
         plate = plates[i] if i < len(plates) else None

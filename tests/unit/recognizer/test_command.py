@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+import av
 import cv2
 import pytest
 
+from scenes.clip import Clip
 from scenes.street import render_scene
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "clients.cli", "recognize", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=120, check=False, env=os.environ | {"COLUMNS": "160"}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -83,3 +88,37 @@ def test_plates_below_the_wanted_confidence_are_left_out(pictures: Path) -> None
     done = run(pictures / "8ABC123.png", "--json", "--min-confidence", "1")
     assert done.returncode == 0, done.stderr
     assert all(p["confidence"] >= 0.999 for p in json.loads(done.stdout)["plates"])
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("video") / "street.mkv"
+    with av.open(str(file), "w") as container:
+        stream = container.add_stream("mpeg4", rate=5)
+        stream.width, stream.height, stream.pix_fmt, stream.bit_rate = 1280, 720, "yuv420p", 20_000_000
+        for image in Clip(11, fps=5, passes=["7KXR482", "8ABC123"]):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="bgr24")))
+        container.mux(stream.encode())
+    return file
+
+
+@pytest.mark.req("R-REC-4")
+def test_a_video_gives_one_row_a_pass_and_one_object_a_frame(video: Path) -> None:
+    done = run(video)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("7KXR482") == done.stdout.count("8ABC123") == 1
+    rows = [json.loads(line) for line in run(video, "--json").stdout.splitlines()]
+    assert [r["image"] for r in rows[:2]] == ["street.mkv#0", "street.mkv#1"]
+    assert len(rows) == 28
+
+
+def test_a_video_that_stops_in_the_middle_gives_what_it_has_and_says_so(video: Path, tmp_path: Path) -> None:
+    data = video.read_bytes()
+    (tmp_path / "half.mkv").write_bytes(data[: len(data) // 2])
+    (tmp_path / "text.mp4").write_text("no video")
+    done = run(tmp_path)
+    assert done.returncode == 1
+    assert "half.mkv: the video" in done.stderr
+    assert "text.mp4: the video cannot be played" in done.stderr
+    assert "7KXR482" in done.stdout
+    assert "Traceback" not in done.stderr
