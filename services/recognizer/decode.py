@@ -24,6 +24,7 @@ LEAST_SIDE = 16
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
 BEHIND_ALPHA = (128, 128, 128)
 _LARGE = threading.Lock()
+_ORIENTATION, _UPRIGHT = 0x0112, 1  # EXIF
 _WIDE_MODES = ("I", "I;16", "I;16B", "I;16L", "F")
 
 # Pillow's own limit only warns at first; `decode` refuses by the header before any pixel is decoded.
@@ -65,7 +66,9 @@ def decode(data: bytes) -> results.Image:
     with opened(data) as picture, _LARGE if picture.width * picture.height > LARGE_PIXELS else nullcontext():
         try:
             picture.load()
-            pixels = _to_rgb(ImageOps.exif_transpose(picture))
+            # Pillow copies the picture for each of these steps, also where there is nothing to do.
+            turned = picture.getexif().get(_ORIENTATION, _UPRIGHT) != _UPRIGHT
+            pixels = _to_rgb(ImageOps.exif_transpose(picture) if turned else picture)
         # Decoders of damaged files raise whatever their parser met; all of it means the same to the caller.
         except (
             OSError,
@@ -120,4 +123,4 @@ def _to_rgb(picture: Image.Image) -> npt.NDArray[np.uint8]:
         with_alpha = picture.convert("RGBA")
         ground = Image.new("RGBA", with_alpha.size, (*BEHIND_ALPHA, 255))
         picture = Image.alpha_composite(ground, with_alpha)
-    return np.asarray(picture.convert("RGB"))
+    return np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))

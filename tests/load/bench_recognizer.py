@@ -152,7 +152,7 @@ async def beside(folder: Path, jpegs: list[bytes], core: int, client_core: int) 
     """Print the service beside the pipeline in process, on the same core, turn by turn."""
     pipeline = Pipeline.load()
     with recognizer(folder, cores={core}, workers=1) as running:
-        idle = running.memory_mb()
+        idle, start_cpu = running.memory_mb(), running.cpu_s()
         async with running.channel() as channel:
             stub = recognizer_pb2_grpc.RecognizerServiceStub(channel)
             await served(stub, jpegs, 20, 2)
@@ -184,7 +184,7 @@ async def beside(folder: Path, jpegs: list[bytes], core: int, client_core: int) 
             p50, p99 = percentile(values, 0.5), percentile(values, 0.99)
             print(f"  {name:<22} p50 {p50:6.1f} ms   p99 {p99:6.1f} ms   p99/p50 {p99 / p50:5.2f}")
         print(
-            f"  start to SERVING {running.started_s:.2f} s; resident {idle:.0f} MB idle, {running.memory_mb('VmHWM'):.0f} MB at most"
+            f"  start to SERVING {running.started_s:.2f} s ({start_cpu:.2f} s CPU); resident {idle:.0f} MB idle, {running.memory_mb('VmHWM'):.0f} MB at most"
         )
 
 

@@ -18,6 +18,7 @@ from services.recognizer.crops import MASK_GREY
 from services.recognizer.decode import decode
 from services.recognizer.pipeline import Pipeline
 from services.recognizer.session import Frame, Session
+from tests.unit.recognizer.conftest import START
 
 
 def follow(
@@ -114,3 +115,19 @@ def test_a_broken_frame_warns_and_the_stream_goes_on(
     assert steps[2].warning.startswith("frame 3: ")
     found = [s for step in [*steps, session.end(14)] for s in step.sightings]
     assert [s.plate.text for s in found] == [followed[0][0].plate.text]
+
+
+@pytest.mark.req("R-REC-4")
+@pytest.mark.parametrize("fps", [3, 12])
+def test_cameras_of_other_rates_and_with_gaps_give_one_sighting_a_pass(pipeline: Pipeline, fps: int) -> None:
+    """Every seventh frame, and half a second in the middle of a pass, are missing."""
+    clip = Clip(11, fps=fps, passes=["7KXR482", "8ABC123"])
+    middle = (clip.passes[0].first + clip.passes[0].last) // 2
+    frames = [
+        Frame(n + 1, START + timedelta(seconds=n / fps), bytes(cv2.imencode(".jpg", image)[1]))
+        for n, image in enumerate(clip)
+        if n % 7 != 6 and not 0 <= n - middle < fps // 2
+    ]
+    sightings, settled = follow(pipeline, frames)
+    assert [s.plate.text for s in sightings] == ["7KXR482", "8ABC123"]
+    assert settled[-1] == frames[-1].number
