@@ -6,7 +6,7 @@ ARGS   ?=
 export PYTHONDONTWRITEBYTECODE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo up test test-fast lint format gen lock opa docs fuzz tamper torture-audit bench-access bench-audit bench-detectors histories bench-reads bench-recognizer outsider policy train eval clean
+.PHONY: help setup setup-dev demo up test test-fast lint format gen lock opa docs fuzz tamper torture-audit bench-access bench-audit bench-hotlist wrong-stops bench-detectors histories bench-reads bench-recognizer outsider policy train eval clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[36mmake %-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,12 @@ test-fast: setup-dev ## Unit tests only
 
 policy: setup-dev opa ## Policy conformance: OPA server and in-process engine must agree
 	$(BIN)/python -m pytest -q tests/policy $(ARGS)
+
+bench-hotlist: setup-dev ## Matching at 1 M entries, read to hit, swap of a list, each with its bar (ARGS="--only-matching")
+	$(BIN)/python -m tests.load.bench_hotlist $(ARGS)
+
+wrong-stops: setup-dev ## Precision and recall of hits over 100,000 generated reads, exact and tolerant
+	$(BIN)/python -m tests.load.wrong_stops $(ARGS)
 
 fuzz: setup-dev ## 10,000 mutated messages against each service (ARGS="--count 10000 --seed 1")
 	$(BIN)/python -m tests.fuzz $(ARGS)

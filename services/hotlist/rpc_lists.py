@@ -15,6 +15,7 @@ from servicekit.errors import PlatewardError
 from servicekit.times import instant
 from services.hotlist.importing import Importer
 from services.hotlist.lists import Lists
+from services.hotlist.statistics import Statistics
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -25,6 +26,7 @@ class ListParts:
 
     importer: Importer
     lists: Lists
+    statistics: Statistics
 
 
 class ListRpcs:
@@ -121,6 +123,13 @@ class ListRpcs:
             after=request.SerializeToString(deterministic=True),
         )
         return hotlist_pb2.ClearVehicleResponse()
+
+    async def GetMatchStatistics(
+        self, request: hotlist_pb2.GetMatchStatisticsRequest, context: Context
+    ) -> hotlist_pb2.GetMatchStatisticsResponse:
+        """Return how often hits were right."""
+        rows = await self._of_lists.statistics.rows(request.days)
+        return hotlist_pb2.GetMatchStatisticsResponse(rows=rows)
 
     def _new_offer_id(self) -> str:
         raise NotImplementedError

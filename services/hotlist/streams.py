@@ -15,7 +15,7 @@ from servicekit.errors import PlatewardError
 from servicekit.waker import Waker, wait_for_either
 from services.hotlist.hits import Hits
 
-BATCH = 100
+BATCH = 25
 _MOST = 2**63
 
 

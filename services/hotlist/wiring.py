@@ -18,6 +18,7 @@ from services.hotlist.matcher import CHANNEL, Matcher
 from services.hotlist.rpc import HotlistServicer, Parts
 from services.hotlist.rpc_lists import ListParts
 from services.hotlist.settings import HotlistSettings
+from services.hotlist.statistics import Statistics
 from services.hotlist.streams import Streams
 
 
@@ -34,7 +35,11 @@ async def wire(settings: HotlistSettings, kit: Kit) -> AsyncIterator[Wired]:
             hits=hits,
             streams=Streams(hits, waker, kit.draining, settings.stream_poll_seconds),
             new_id=kit.new_id,
-            of_lists=ListParts(Importer(pool, kit.clock, settings.entry_max_days), Lists(pool, kit.clock)),
+            of_lists=ListParts(
+                Importer(pool, kit.clock, settings.entry_max_days),
+                Lists(pool, kit.clock),
+                Statistics(pool, kit.clock),
+            ),
         )
         matcher = Matcher(pool, kit.clock, kit.new_id, settings.match_min_weight)
         kit.spawn(waker.run(), "waker")

@@ -247,3 +247,26 @@ async def test_a_large_swap_loads_beside_the_matching_and_misses_nothing(take, p
     page = types_pb2.PageRequest()
     found, _ = await hits.page(decision(), hit_pb2.HIT_STATE_UNSPECIFIED, page)
     assert [h.entry.plate for h in found if h.match_kind == "exact"] == ["8ABC200"]
+
+
+@pytest.mark.req("R-TRN-1")
+async def test_statistics_count_right_and_wrong_by_list_camera_and_characters_without_a_plate(
+    take, pool, clock, raised, hits
+) -> None:
+    from services.hotlist.statistics import Statistics
+
+    await take(ncic("8ABC123"))
+    [hit] = await raised(read("BABC123", confidences=[0.5] + [0.9] * 6))
+    await raised(read())
+    await hits.step(hit.hit_id, decision(), OFFICER, lambda h: states.claim(h, "m-1042"), Writes())
+    same, other = hit_pb2.COMPARISON_SAME, hit_pb2.COMPARISON_DIFFERENT
+    await hits.step(
+        hit.hit_id, decision(), OFFICER, lambda h: states.compare(h, "m-1042", plate=other, state=same, vehicle=same), Writes()
+    )  # fmt: skip
+    rows = {(row.group, row.name): row for row in await Statistics(pool, clock).rows(30)}
+    assert (rows["list", "ncic"].raised, dict(rows["list", "ncic"].rejected)) == (2, {"REJECTION_MISREAD": 1})
+    assert rows["characters", "B/8"].raised == rows["kind", "lookalike"].raised == 1
+    assert rows["camera", "cam-1"].confirmed == 0
+    assert "ABC123" not in str(rows)
+    clock.time = NOW + timedelta(days=2)
+    assert await Statistics(pool, clock).rows(1) == []
