@@ -13,14 +13,16 @@ from __future__ import annotations
 import hashlib
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from psycopg import AsyncConnection
 
 from plateward.audit.v1 import event_pb2
-from plateward.common.v1 import types_pb2
+from plateward.common.v1 import errors_pb2, types_pb2
 from plateward.reads.v1 import reads_pb2
 from servicekit.database import Pool
+from servicekit.errors import PlatewardError
 from tlog.note import SignerKey, sign_note
 
 HEADING = "plateward certificate of destruction"
@@ -80,7 +82,16 @@ class CertificateStore:
         )  # fmt: skip
 
     async def page(self, agency_id: str, size: int, token: str) -> tuple[list[reads_pb2.Certificate], str]:
-        """Return an agency's certificates, newest first, and the token of the next page."""
+        """Return an agency's certificates, newest first, and the token of the next page.
+
+        Raises:
+            PlatewardError: CURSOR_INVALID: the token is not one that this service gave out.
+        """
+        if token and not _is_id(token):
+            raise PlatewardError(
+                errors_pb2.ERROR_REASON_CURSOR_INVALID,
+                "The page token is not one that this service gave out: send the last one unchanged, or begin without one.",
+            )
         size = min(size or _DEFAULT_PAGE, _MOST_PAGE)
         async with self._pool.connection() as connection:
             found = await connection.execute(
@@ -102,6 +113,13 @@ def window(first: datetime | None, last: datetime | None) -> types_pb2.TimeWindo
     found.end.FromDatetime(last)
     found.end.FromMicroseconds(found.end.ToMicroseconds() + 1)
     return found
+
+
+def _is_id(token: str) -> bool:
+    try:
+        return str(UUID(token)) == token
+    except ValueError:
+        return False
 
 
 def _told(stamp: Timestamp) -> str:

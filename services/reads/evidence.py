@@ -117,25 +117,25 @@ class Evidence:
 
     def _close(self, bag: Path, kept: Kept, agency_id: str, count: int) -> bytes:
         """Make the bag around the payload and sign it; return the SHA-256 of the tag manifest."""
-        bagit.make_bag(
-            str(bag),
-            {
-                "Source-Organization": agency_id, "External-Identifier": kept.hold.hold_id,
-                "Internal-Sender-Identifier": kept.hold.case_number, "External-Description": f"{count} reads under a legal hold",
-                "Bagging-Date": f"{self._clock.now():%Y-%m-%d}", "Contact-Name": kept.hold.authority,
-            },
-            checksums=["sha256"],
-        )  # fmt: skip
+        info = {
+            "Source-Organization": agency_id, "External-Identifier": kept.hold.hold_id,
+            "Internal-Sender-Identifier": kept.hold.case_number, "External-Description": f"{count} reads under a legal hold",
+            "Bagging-Date": f"{self._clock.now():%Y-%m-%d}", "Contact-Name": kept.hold.authority,
+        }  # fmt: skip
+        bagit.make_bag(str(bag), {name: _line(text) for name, text in info.items()}, checksums=["sha256"])
         digest = hashlib.sha256((bag / "tagmanifest-sha256.txt").read_bytes()).digest()
         facts = {
             "hold": kept.hold.hold_id, "case": kept.hold.case_number, "agency": agency_id, "reads": count,
             "made at": self._clock.now().isoformat(), "tagmanifest-sha256": digest.hex(),
         }  # fmt: skip
-        text = f"{HEADING}\n" + "".join(
-            f"{name}: {' '.join(str(value).split())}\n" for name, value in facts.items()
-        )
+        text = f"{HEADING}\n" + "".join(f"{name}: {_line(value)}\n" for name, value in facts.items())
         (bag / SIGNATURE).write_text(sign_note(text, self._key), "utf-8")
         return digest
+
+
+def _line(value: object) -> str:
+    """Return a text as one line: what was typed must not become a line of its own in what is signed."""
+    return " ".join(str(value).split())
 
 
 def _pack(bag: Path, tar: Path) -> None:

@@ -85,6 +85,10 @@ async def test_pages_of_certificates(pool, ingest, purger, retention, clock) -> 
         if not token:
             break
     assert len(set(seen)) == 3
+    for token in ("x", "01990e5c", seen[0].upper()):
+        with pytest.raises(PlatewardError) as refused:
+            await CertificateStore(pool).page("nh-pd", 1, token)
+        assert refused.value.reason == errors_pb2.ERROR_REASON_CURSOR_INVALID
     assert seen == sorted(seen, reverse=True)
 
 
