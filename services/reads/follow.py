@@ -25,11 +25,13 @@ from services.reads.rows import read_of
 
 BATCH = 500
 _NEXT = """
-SELECT reads.*, txid::text AS txid_text, seen_at + make_interval(secs => s.keep_s) AS expires_at
-FROM reads JOIN schedules AS s ON s.agency_id = reads.agency_id AND s.kind = 'read'
+SELECT reads.*, txid::text AS txid_text, seen_at + (SELECT make_interval(secs => s.keep_s) FROM schedules AS s
+    WHERE s.agency_id = reads.agency_id AND s.kind = 'read') AS expires_at
+FROM reads
 WHERE (txid, seq) > (%(txid)s::text::xid8, %(seq)s)
   AND txid < pg_snapshot_xmin(pg_current_snapshot())
-  AND seen_at > greatest(s.floor, %(now)s - make_interval(secs => s.keep_s))
+  AND seen_at > (SELECT greatest(s.floor, %(now)s::timestamptz - make_interval(secs => s.keep_s)) FROM schedules AS s
+    WHERE s.agency_id = reads.agency_id AND s.kind = 'read')
 ORDER BY txid, seq LIMIT %(limit)s
 """
 
