@@ -21,6 +21,7 @@ PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 CLIP_FPS = 8.0
 PICTURES_APART_S = 30.0  # longer than any pass: each picture of a folder stands for itself
 _QUALITY = 90
+_PLAIN_MODES, _MOST_PIXELS = ("RGB", "L"), 25_000_000  # others are not converted here
 _OPEN_S, _READ_S = 10.0, 10.0
 _SHORT_S, _SHORT_SHARE = 1.0, 0.1  # what a whole video may end before its time
 
@@ -211,12 +212,16 @@ def open_source(
 
 
 def _as_jpeg(data: bytes) -> bytes:
-    from PIL import Image
+    """Return a picture as JPEG, upright and without metadata; what is odd or damaged as it is, for the recognizer to judge."""
+    from PIL import Image, ImageOps
 
     try:
         with Image.open(io.BytesIO(data)) as picture:
-            return _encoded(picture)
-    except (OSError, SyntaxError, ValueError):
+            if picture.mode not in _PLAIN_MODES or picture.width * picture.height > _MOST_PIXELS:
+                return data
+            return _encoded(ImageOps.exif_transpose(picture))
+    # A decompression bomb is an error of its own; decoders of damaged files raise whatever their parser met.
+    except (OSError, SyntaxError, ValueError, IndexError, KeyError, Image.DecompressionBombError):
         return data
 
 

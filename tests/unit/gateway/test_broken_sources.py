@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import socket
 import threading
@@ -15,11 +16,13 @@ import av
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from clients.gateway import sources
 from clients.gateway.counters import Counters
 from clients.gateway.feed import Feed
-from clients.gateway.sources import SourceError, VideoSource
+from clients.gateway.sources import FolderSource, SourceError, VideoSource
+from tests.common.bad_pictures import bad_pictures, encoded, odd_pictures
 
 LIMIT_S = 1.0
 _OPTIONS_ANSWER = b"RTSP/1.0 200 OK\r\nCSeq: 1\r\nPublic: OPTIONS, DESCRIBE, SETUP, PLAY\r\n\r\n"
@@ -145,3 +148,23 @@ def test_a_damaged_video_does_no_more_than_lose_frames(tmp_path: Path) -> None:
     (tmp_path / "clip.mkv").write_bytes(bytes(data))
     with suppress(SourceError):
         assert len(list(VideoSource(str(tmp_path / "clip.mkv"), 30).frames())) <= 91
+
+
+def test_a_folder_of_bad_and_odd_pictures_goes_on_to_the_recognizer(tmp_path: Path) -> None:
+    """What is damaged, too large or unusual is passed on as it is; nothing of a file's metadata goes with what is converted."""
+    good = Image.fromarray(np.random.default_rng(1).integers(0, 255, (90, 160, 3), np.uint8))
+    files = {name: data for name, (data, _) in bad_pictures(good).items()} | odd_pictures(good)
+    told = Image.Exif()
+    told[0x0112], told[0x010F] = 6, "CAMERA-OF-A-PERSON"
+    files["turned.webp"] = encoded(good, "WEBP", exif=told)
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    source = FolderSource(tmp_path, 5)
+    stills = list(source.frames())
+    assert len(stills) == len([n for n in files if not n.endswith(".gif")])
+    by_name = dict(zip(sorted(n for n in files if not n.endswith(".gif")), stills, strict=True))
+    for name in ("bomb.png", "truncated.png", "text.jpg", "sixteen.png", "alpha.png"):
+        assert by_name[name].jpeg == files[name], name
+    turned = Image.open(io.BytesIO(by_name["turned.webp"].jpeg))
+    assert (turned.format, turned.size) == ("JPEG", (90, 160))
+    assert b"CAMERA-OF-A-PERSON" not in by_name["turned.webp"].jpeg
