@@ -1,7 +1,7 @@
 """``make bench-detectors``: recall and false flags of the misuse detectors on logs with planted misuse, per detector.
 
-Seeds 1 to 12 were used while detectors and thresholds were made; what is printed by default comes from seeds 101 on. Generator and
-detectors have the same authors: on a real log the numbers will differ.
+Seeds 1 to 12 were used while detectors and thresholds were made, 101 to 106 were looked at once before the last change; what is printed
+by default comes from seeds 201 on. Generator and detectors have the same authors: on a real log the numbers will differ.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def measure(seeds: range, *, officers: int = 60, days: int = 120, show: bool = F
 def main() -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--first", type=int, default=101)
+    parser.add_argument("--first", type=int, default=201)
     parser.add_argument("--seeds", type=int, default=10, help="logs of each size of department")
     parser.add_argument("--show", action="store_true", help="print each miss and each false flag")
     given = parser.parse_args()

@@ -26,7 +26,7 @@ class Thresholds:
     household_together_s: int = 900
     list_cases: int = 2
     list_share: float = 0.5
-    off_duty_learn_days: float = 10
+    off_duty_learn_days: float = 14
     off_duty_history: int = 6
     off_duty_share: float = 0.015
     off_duty_days: int = 2
