@@ -21,6 +21,7 @@ from clients.cli.search import keep_receipt, vehicle
 from clients.connection import Connection
 from plateward.common.v1 import types_pb2
 from plateward.hotlist.v1 import hit_pb2, hotlist_pb2, hotlist_pb2_grpc
+from plateward.reads.v1 import reads_pb2, reads_pb2_grpc
 from servicekit.channels import bearer
 
 app = typer.Typer(
@@ -104,15 +105,65 @@ def list_hits(
 @app.command()
 def show(hit_id: HitId, member: Member = _OFFICER, connect: Connect = _HERE) -> None:
     """Show a hit with the character-by-character comparison and the steps so far."""
+    Console().print(panel(_find(hit_id, member, connect)))
+
+
+@app.command("sheet")
+def write_sheet(
+    hit_id: HitId,
+    offence: Annotated[
+        str, typer.Option(help="Offence of the published policy, for the look at the picture.")
+    ],
+    reason: Annotated[str, typer.Option(help="What this look is for, in a sentence.")],
+    case: Annotated[str, typer.Option(help="Case number. Example: 26-004312.")] = "",
+    out: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("hit.html"),
+    member: Member = _OFFICER,
+    connect: Connect = _HERE,
+) -> None:
+    """Write the comparison sheet: the picture beside the entry, characters, state, type, colour, age of the list.
+
+    The look at the picture is an access like any other: it needs a purpose and is on record.
+    """
+    from clients.cli.hit_sheet import sheet
+
+    hit = _find(hit_id, member, connect)
+    connection = Connection.load(connect)
+    request = reads_pb2.GetCropRequest(
+        read_id=hit.read.read_id,
+        kind=types_pb2.CROP_KIND_PLATE,
+        purpose=types_pb2.Purpose(offence=offence, reason=reason, case_number=case),
+    )
+
+    async def crop() -> bytes:
+        async with connection.channel("reads", "portal") as channel:
+            stub = reads_pb2_grpc.ReadsServiceStub(channel)
+            answer = await stub.GetCrop(
+                request, metadata=bearer(connection.token(member)), timeout=_TIMEOUT_S
+            )
+            keep_receipt(connection.receipts_dir, answer.receipt)
+            return bytes(answer.jpeg)
+
+    try:
+        jpeg = asyncio.run(crop())
+    except grpc.aio.AioRpcError as error:
+        # A sheet without a picture says so; any other refusal is the member's to see.
+        if error.code() != grpc.StatusCode.NOT_FOUND:
+            end_refused(error)
+        jpeg = b""
+    out.write_text(sheet(hit, jpeg), encoding="utf-8")
+    print(f"written: {out}{'' if jpeg else ' (without a picture: it is not there any more)'}")
+
+
+def _find(hit_id: str, member: str, connect: Path) -> hit_pb2.Hit:
     page = types_pb2.PageRequest(size=200)
     while True:
         request = hotlist_pb2.ListHitsRequest(page=page)
         answer = _call(connect, member, lambda stub, options, r=request: stub.ListHits(r, **options))  # type: ignore[misc]
         for hit in answer.hits:
             if hit.hit_id == hit_id:
-                Console().print(panel(hit))
                 keep_receipt(Connection.load(connect).receipts_dir, answer.receipt)
-                return
+                found: hit_pb2.Hit = hit
+                return found
         if not answer.next_page_token:
             Console(stderr=True).print("There is no such hit that you may see: see `plateward hits list`.")
             raise typer.Exit(3)

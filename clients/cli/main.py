@@ -21,6 +21,7 @@ from clients.cli.evaluation import evaluate
 from clients.cli.evidence import app as evidence
 from clients.cli.hits import app as hits
 from clients.cli.holds import app as holds
+from clients.cli.lists import app as lists
 from clients.cli.login import login, logout
 from clients.cli.members import app as members
 from clients.cli.models import app as models
@@ -58,6 +59,7 @@ app.add_typer(cameras, name="cameras", rich_help_panel="Work with reads")
 app.add_typer(holds, name="holds", rich_help_panel="Keep and destroy")
 app.add_typer(evidence, name="evidence", rich_help_panel="Keep and destroy")
 app.add_typer(certificates, name="certificates", rich_help_panel="Keep and destroy")
+app.add_typer(lists, name="lists", rich_help_panel="Work with reads")
 app.add_typer(hits, name="hits", rich_help_panel="Work with reads")
 app.add_typer(policy, name="policy", rich_help_panel="Check the platform")
 app.add_typer(members, name="members", rich_help_panel="Members and sharing")
