@@ -27,6 +27,7 @@ from servicekit.waker import wait_for_either
 from services.recognizer.session import Frame
 
 LATE_MOST = timedelta(seconds=5)  # beyond it a camera's clock was set back
+QUEUE_PICTURES = 2  # largest pictures that one camera's queue holds, in bytes
 _Request = recognizer_pb2.RecognizeStreamRequest
 
 
@@ -45,6 +46,7 @@ class Intake:
     ) -> None:
         self._messages, self._most, self._image_most, self._idle_s = messages, most, image_most, idle_s
         self._frames: deque[Frame | End] = deque()
+        self._bytes = 0
         self._changed = asyncio.Event()
         self._last: Frame | None = None
         self._camera_id = ""
@@ -83,7 +85,7 @@ class Intake:
         """
         while True:
             if self._frames:
-                return self._frames.popleft()
+                return self._pop()
             if self._failure is not None:
                 raise self._failure
             if self._over or draining.is_set():
@@ -135,11 +137,22 @@ class Intake:
         return True
 
     def _put(self, item: Frame | End) -> None:
-        if len(self._frames) >= self._most and isinstance(item, Frame):
-            self._frames.popleft()
-            self.dropped += 1
+        if isinstance(item, Frame):
+            self._bytes += len(item.image)
+            # Twice the largest picture: a camera of huge frames must not hold the memory of a hundred others.
+            while self._frames and (
+                len(self._frames) >= self._most or self._bytes > QUEUE_PICTURES * self._image_most
+            ):
+                self._pop()
+                self.dropped += 1
         self._frames.append(item)
         self._changed.set()
+
+    def _pop(self) -> Frame | End:
+        item = self._frames.popleft()
+        if isinstance(item, Frame):
+            self._bytes -= len(item.image)
+        return item
 
 
 def _captured_at(message: _Request) -> datetime:

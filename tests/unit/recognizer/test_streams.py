@@ -66,6 +66,13 @@ async def test_a_full_queue_drops_the_oldest_and_counts() -> None:
     assert dropped == 6
 
 
+async def test_large_frames_are_bounded_by_their_bytes_and_the_newest_stays() -> None:
+    large = [message(n, image=b"x" * 90) for n in range(1, 9)]
+    items, dropped = await taken(large, most=16, image_most=100)
+    assert [i.number for i in items] == [7, 8]
+    assert dropped == 6
+
+
 async def test_a_stream_without_a_message_is_refused() -> None:
     with pytest.raises(PlatewardError, match="names the camera"):
         await intake(given([])).open()
