@@ -16,6 +16,7 @@ from services.recognizer.engine import Engine, Provider
 from services.recognizer.read import Reader, Reading
 from services.recognizer.rectify import box_corners, rectify
 from services.recognizer.results import Float, Image, PlateRead, Recognition, VehicleRead
+from services.recognizer.second_look import agreed, other_cuts
 from services.recognizer.vehicle import colour
 
 MODELS_FOLDER = Path(__file__).parent / "models"
@@ -139,12 +140,12 @@ class Pipeline:
             Plates and vehicles, most certain detections first.
         """
         plates, vehicles = self._detector.detect(image)
-        readings = self._reader.read([rectify(image, plate.corners) for plate in plates])
-        # Where the corners are wrong the box is right: what was not read surely is looked at again as boxed.
-        unsure = [i for i, reading in enumerate(readings) if reading.confidence < SURE]
-        again = self._reader.read([rectify(image, box_corners(plates[i].box)) for i in unsure])
-        for i, second in zip(unsure, again, strict=True):
-            readings[i] = max(readings[i], second, key=lambda reading: reading.confidence)
+        crops = [rectify(image, plate.corners) for plate in plates]
+        readings = self._reader.read(crops)
+        for i in (i for i, reading in enumerate(readings) if reading.confidence < SURE):
+            # Where the corners are wrong the box is right: it is one of the other looks.
+            looks = [rectify(image, box_corners(plates[i].box)), *other_cuts(crops[i])]
+            readings[i] = agreed([readings[i], *self._reader.read(looks)])
         reads = [self._plate(plate, reading) for plate, reading in zip(plates, readings, strict=True)]
         return Recognition(tuple(reads), tuple(_vehicle(image, v) for v in vehicles), self.model_version)
 
