@@ -31,7 +31,7 @@ from training import (
 STEPS = ("data", "detector", "reader", "pseudo", "reader2", "export", "evaluate")
 # Found on the training folder's valid part: below, more false plates than true ones appear.
 PLATE_THRESHOLD, VEHICLE_THRESHOLD = 0.3, 0.35
-READABLE, SHORTEST = 0.4, 2
+READABLE, SHORTEST = 0.3, 2
 
 
 @dataclass(frozen=True)
