@@ -2,8 +2,8 @@
 
 Rules
 -----
-1. What a caller sees is bounded by predicates: the decision's agencies, cameras and times, and the expiry of
-   the read that the hit shows.
+1. What a caller sees is bounded by predicates: the decision's agencies, cameras and times, and the hit's
+   own expiry.
 2. A step locks the hit's row, asks ``states.py``, and writes the new state with who took it. Two members who
    claim at once: one has it, the other is told.
 3. An entry that was removed or has expired confirms nothing: the hit is rejected as stale, and an action on a
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, LiteralString
 
 from psycopg import AsyncConnection
@@ -68,14 +68,20 @@ class Hits:
         self._clock = clock
 
     @staticmethod
-    async def insert(connection: AsyncConnection[Any], hit: hit_pb2.Hit) -> bool:
-        """Raise a hit unless it was raised before or its entry has gone; return whether it was."""
+    async def insert(
+        connection: AsyncConnection[Any], hit: hit_pb2.Hit, keep: timedelta | None = None
+    ) -> bool:
+        """Raise a hit unless it was raised before or its entry has gone; return whether it was.
+
+        It lives for ``keep`` from when the vehicle was seen; without one, as long as its read.
+        """
+        expires_at = instant(hit.read.expires_at) if keep is None else instant(hit.read.seen_at) + keep
         raised_at = instant(hit.raised_at)
         cursor = await connection.execute(
             _INSERT,
             (
                 hit.hit_id, hit.agency_id, hit.read.read_id, hit.read.camera_id, instant(hit.read.seen_at),
-                instant(hit.read.expires_at), hit.SerializeToString(deterministic=True), raised_at,
+                expires_at, hit.SerializeToString(deterministic=True), raised_at,
                 hit.state, hit.max_action, hit.rejection, hit.entry.entry_id, raised_at,
             ),
         )  # fmt: skip

@@ -33,6 +33,7 @@ from servicekit.database import UNAVAILABLE, Pool
 from services.hotlist.candidates import around, candidates
 from services.hotlist.entries import Entries
 from services.hotlist.hits import Hits
+from services.hotlist.keeping import Keeping
 from services.hotlist.matching import Match, characters, find, matches
 
 CHANNEL = "hits_raised"
@@ -59,12 +60,14 @@ class Matcher:
         new_id: Callable[[], str],
         min_weight: float,
         at_once: int = AT_ONCE,
+        keeping: Keeping | None = None,
     ) -> None:
         self._pool = pool
         self._clock = clock
         self._new_id = new_id
         self._min_weight = min_weight
         self._at_once = at_once
+        self._keeping = keeping
         self._index = PlateIndex()
         self._version = -1
         self._loading: asyncio.Task[None] | None = None
@@ -143,7 +146,8 @@ class Matcher:
                 raise MovedError
             await self._refresh(connection)
             for hit in await self._hits(connection, batch.reads):
-                raised += await Hits.insert(connection, hit)
+                keep = await self._keeping.keep(hit.agency_id) if self._keeping is not None else None
+                raised += await Hits.insert(connection, hit, keep)
             await connection.execute(
                 "UPDATE follower SET cursor = %s, updated_at = now() WHERE name = %s",
                 (batch.cursor, FOLLOWER),

@@ -31,3 +31,6 @@ class HotlistSettings(ServiceSettings, DatabaseSettings):
     stream_poll_seconds: float = Field(
         default=1.0, gt=0, description="How often a stream looks for new hits when no notification comes."
     )
+    destroy_interval_seconds: float = Field(
+        default=60.0, gt=0, description="How often hits that have expired are destroyed."
+    )

@@ -13,6 +13,7 @@ from servicekit.waker import Waker
 from services.hotlist.entries import Entries
 from services.hotlist.hits import Hits
 from services.hotlist.importing import Importer
+from services.hotlist.keeping import Keeping
 from services.hotlist.lists import Lists
 from services.hotlist.matcher import CHANNEL, Matcher
 from services.hotlist.rpc import HotlistServicer, Parts
@@ -41,7 +42,9 @@ async def wire(settings: HotlistSettings, kit: Kit) -> AsyncIterator[Wired]:
                 Statistics(pool, kit.clock),
             ),
         )
-        matcher = Matcher(pool, kit.clock, kit.new_id, settings.match_min_weight)
+        keeping = Keeping(kit.channel(settings.access_target), pool, kit.clock)
+        matcher = Matcher(pool, kit.clock, kit.new_id, settings.match_min_weight, keeping=keeping)
+        kit.spawn(keeping.run(settings.destroy_interval_seconds), "keeping")
         kit.spawn(waker.run(), "waker")
         kit.spawn(matcher.run(kit.channel(settings.reads_target)), "matcher")
         yield Wired(servicer=HotlistServicer(parts), audit=kit.remote_audit(), decider=kit.remote_decider())
