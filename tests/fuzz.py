@@ -26,7 +26,7 @@ from tests.common.api import IDENTITIES, Method, call_raw_details, every_method
 from tests.common.mutate import mutated
 
 LEAK = re.compile(
-    r"Traceback|psycopg|asyncpg|SELECT |INSERT |UPDATE |site-packages|\.py\b|line \d+|/tmp/|/home/|/root/|localhost:\d+|KeyError|TypeError|ValueError"
+    r"Traceback|psycopg|asyncpg|SELECT |INSERT |UPDATE |site-packages|\.py\b|File \"|/tmp/|/home/|/root/|localhost:\d+|KeyError|TypeError|ValueError"
 )
 FORBIDDEN = {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.DATA_LOSS}
 MEMBERS = {"portal": ("m-1042", "m-1077", "m-2001", "m-3001", "m-4001"), "galt-pd": ("galt-1",)}
