@@ -54,8 +54,8 @@ def whole_gram(key: str) -> int:
 
 
 def exact_grams(key: str) -> list[int]:
-    """Return the grams of a whole plate, given as its look-alike key: its own, and a few that part it from its like."""
-    return [whole_gram(key), *_numbers([Literal(character) for character in key], 0)[:2]]
+    """Return the grams of a whole plate, given as its look-alike key: its own, and one that parts it from its like."""
+    return [whole_gram(key), *_numbers([Literal(character) for character in key], 0)[:1]]
 
 
 def _segments(pattern: Pattern) -> list[tuple[int, Sequence[Part], bool]]:
