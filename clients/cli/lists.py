@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +21,9 @@ from clients.connection import Connection
 from plateward.hotlist.v1 import hit_pb2, hotlist_pb2, hotlist_pb2_grpc
 from servicekit.channels import bearer
 
-app = typer.Typer(no_args_is_help=True, help="Hotlists: show, import, diff, push, accept, clear.")
+app = typer.Typer(
+    no_args_is_help=True, help="Hotlists: show, import, diff, push, accept, clear; post hits to a webhook."
+)
 _T = TypeVar("_T")
 _CHUNK = 256 * 1024
 _TIMEOUT_S = 30.0
@@ -176,6 +180,35 @@ def clear(
     request = hotlist_pb2.ClearVehicleRequest(entry_id=entry, plate=plate, state=state, reason=reason)
     answer = _call(connect, member, lambda stub, o: stub.ClearVehicle(request, **o))
     print(f"cleared; receipt kept in {keep_receipt(Connection.load(connect).receipts_dir, answer.receipt)}")
+
+
+@app.command()
+def webhook(
+    url: Annotated[str, typer.Argument(help="HTTPS address that the agency's hits are posted to.")],
+    secret_file: Annotated[
+        Path,
+        typer.Option(
+            help="File with the signing key; made, with 32 random bytes in hex, where it is absent."
+        ),
+    ] = Path("webhook.secret"),
+    remove: Annotated[bool, typer.Option("--remove", help="End the webhook instead.")] = False,
+    member: Member = _OFFICER,
+    connect: Connect = _HERE,
+) -> None:
+    """Have the agency's hits posted, signed: HMAC-SHA-256 over time, full stop and body, in X-Plateward-Signature."""
+    if not secret_file.exists() and not remove:
+        descriptor = os.open(secret_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(secrets.token_hex(32) + "\n")
+    secret = secret_file.read_text(encoding="utf-8").strip().encode() if secret_file.exists() else b"-" * 32
+    request = hotlist_pb2.PutWebhookRequest(url=url, secret=secret, remove=remove)
+    answer = _call(connect, member, lambda stub, o: stub.PutWebhook(request, **o))
+    done = (
+        "the webhook is removed"
+        if remove
+        else f"hits are posted to {url}; the receiver needs the key in {secret_file}"
+    )
+    print(f"{done}; entry #{answer.receipt.index} of the audit log")
 
 
 def _most(action: hit_pb2.MaxAction.ValueType) -> str:

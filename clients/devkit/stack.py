@@ -269,7 +269,7 @@ class Stack:
                 "KEY_FILE": root / "keys" / "reads.key",
                 "CONFIDENTIAL_KEY_FILE": root / "keys" / "reads-confidential.key",
             },
-            "hotlist": {"READS_TARGET": self._target("reads")},
+            "hotlist": {"READS_TARGET": self._target("reads"), "KEY_FILE": root / "keys" / "hotlist.key"},
             "recognizer": {},
         }
         if self._opa:

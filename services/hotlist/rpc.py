@@ -16,6 +16,7 @@ from services.hotlist.hits import Hits, Writes
 from services.hotlist.rpc_lists import ListParts, ListRpcs, bytes_of, own_agencies
 from services.hotlist.states import Result, Standing
 from services.hotlist.streams import Streams
+from services.hotlist.webhooks import Webhooks
 
 Context = grpc.aio.ServicerContext[Any, Any]
 _MOST_ENTRIES = 500
@@ -35,12 +36,27 @@ class Parts:
 class HotlistServicer(ListRpcs):
     """Entries with a second person; hits that one named person verifies."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, webhooks: Webhooks) -> None:
         self._parts = parts
+        self._webhooks = webhooks
         self._of_lists = parts.of_lists
 
     def _new_offer_id(self) -> str:
         return self._parts.new_id()
+
+    async def PutWebhook(
+        self, request: hotlist_pb2.PutWebhookRequest, context: Context
+    ) -> hotlist_pb2.PutWebhookResponse:
+        """Set where the agency's hits are posted, or end it."""
+        call = current()
+        agency = call.subject.agency_id
+        if request.remove:
+            await self._webhooks.remove(agency)
+            call.changed("webhook", agency, "webhook removed")
+        else:
+            await self._webhooks.put(agency, request.url, request.secret, call.subject.member_id)
+            call.changed("webhook", agency, f"hits are posted to {request.url}", after=request.url.encode())
+        return hotlist_pb2.PutWebhookResponse()
 
     async def CreateEntry(
         self, request: hotlist_pb2.CreateEntryRequest, context: Context

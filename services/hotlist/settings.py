@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
@@ -33,4 +36,16 @@ class HotlistSettings(ServiceSettings, DatabaseSettings):
     )
     destroy_interval_seconds: float = Field(
         default=60.0, gt=0, description="How often hits that have expired are destroyed."
+    )
+    key_file: Path | None = Field(
+        default=None,
+        description="Key that seals the secrets of webhooks: 32 bytes, mode 0600; made on the first start where it is absent. Without it webhooks are off.",
+    )
+    webhook_networks: list[IPv4Network | IPv6Network] = Field(
+        default=[],
+        description='Private networks that webhooks may reach, like the dispatch centre\'s (JSON list: ["10.20.0.0/16"]). Public addresses may always be reached.',
+    )
+    webhook_ca: Path | None = Field(
+        default=None,
+        description="Certificate authorities (PEM) of webhooks' servers; those of the system, if left out.",
     )

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from plateward.hotlist.v1 import hotlist_pb2
+from servicekit.crypto import load_or_create_key
 from servicekit.database import migrate, open_pool
 from servicekit.kit import Kit
 from servicekit.server import Service, Wired
@@ -21,6 +22,7 @@ from services.hotlist.rpc_lists import ListParts
 from services.hotlist.settings import HotlistSettings
 from services.hotlist.statistics import Statistics
 from services.hotlist.streams import Streams
+from services.hotlist.webhooks import Webhooks
 
 
 @asynccontextmanager
@@ -42,12 +44,19 @@ async def wire(settings: HotlistSettings, kit: Kit) -> AsyncIterator[Wired]:
                 Statistics(pool, kit.clock),
             ),
         )
+        webhooks = Webhooks(
+            pool, hits, kit.remote_audit().append, kit.clock, key=load_or_create_key(settings.key_file) if settings.key_file else None,
+            allowed=settings.webhook_networks, ca=settings.webhook_ca,
+        )  # fmt: skip
         keeping = Keeping(kit.channel(settings.access_target), pool, kit.clock)
         matcher = Matcher(pool, kit.clock, kit.new_id, settings.match_min_weight, keeping=keeping)
         kit.spawn(keeping.run(settings.destroy_interval_seconds), "keeping")
         kit.spawn(waker.run(), "waker")
+        kit.spawn(webhooks.run(settings.stream_poll_seconds), "webhooks")
         kit.spawn(matcher.run(kit.channel(settings.reads_target)), "matcher")
-        yield Wired(servicer=HotlistServicer(parts), audit=kit.remote_audit(), decider=kit.remote_decider())
+        yield Wired(
+            servicer=HotlistServicer(parts, webhooks), audit=kit.remote_audit(), decider=kit.remote_decider()
+        )
     finally:
         await pool.close()
 

@@ -1220,19 +1220,23 @@ class PutWebhookRequest(_message.Message):
 
     URL_FIELD_NUMBER: _builtins.int
     SECRET_FIELD_NUMBER: _builtins.int
+    REMOVE_FIELD_NUMBER: _builtins.int
     url: _builtins.str
     """HTTPS address. Example: "https://cad.elkgrove.example/hits"."""
     secret: _builtins.bytes
     """Key of the HMAC signature, 32 bytes or more."""
+    remove: _builtins.bool
+    """End the agency's webhook instead; address and secret are not looked at. Example: false."""
     def __init__(
         self,
         *,
         url: _builtins.str = ...,
         secret: _builtins.bytes = ...,
+        remove: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["secret", b"secret", "url", b"url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["remove", b"remove", "secret", b"secret", "url", b"url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
