@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -29,10 +30,9 @@ def list_flags(
     connect: Connect = DEFAULT,
 ) -> None:
     """Show the flags of one's agency, newest first, each with its explanation."""
-    request = audit_pb2.ListFlagsRequest(with_disposed=everything)
-    answer = ask(connect, auditor, lambda s, m: s.ListFlags(request, metadata=m))
+    found = [f for page in _pages(auditor, connect, everything=everything) for f in page]
     table = Table(Column("flag", no_wrap=True, min_width=36), "what", "why", "disposition")
-    for f in answer.flags:
+    for f in found:
         done = (
             audit_pb2.FindingKind.Name(f.disposition).removeprefix("FINDING_KIND_").lower()
             if f.disposition
@@ -45,7 +45,7 @@ def list_flags(
             f"{f.explanation} (entries {shown})",
             done,
         )
-    Console(highlight=False).print(table if answer.flags else "no flags: nothing waits for review")
+    Console(highlight=False).print(table if found else "no flags: nothing waits for review")
 
 
 @app.command()
@@ -59,7 +59,8 @@ def show(
     A flag is a question to a person, not a finding. Look at the searches (plateward audit search), ask for the case, then record
     what it was: compliant, clerical, unsupported or violation.
     """
-    found = _beginning(flag, auditor, connect)
+    pages = _pages(auditor, connect, everything=True)
+    found = next((some for page in pages if (some := [f for f in page if f.flag_id.startswith(flag)])), [])
     if len(found) != 1:
         word = "several flags begin" if found else "no flag of your agency begins"
         print(f"{word} with {flag}: `plateward audit flags list --all` shows them", file=sys.stderr)
@@ -84,15 +85,15 @@ def show(
         )
 
 
-def _beginning(start: str, auditor: str, connect: Path) -> list[audit_pb2.Flag]:
-    """The flags of the first page on which one begins so."""
-    request = audit_pb2.ListFlagsRequest(with_disposed=True, page=types_pb2.PageRequest(size=500))
+def _pages(auditor: str, connect: Path, *, everything: bool) -> Iterator[Sequence[audit_pb2.Flag]]:
+    """The flags of the auditor's agency, newest first, a page at a time."""
+    request = audit_pb2.ListFlagsRequest(with_disposed=everything, page=types_pb2.PageRequest(size=500))
     while True:
         answer = ask(connect, auditor, lambda s, m: s.ListFlags(request, metadata=m))
-        found = [f for f in answer.flags if f.flag_id.startswith(start)]
+        yield answer.flags
         request.page.token = answer.next_page_token
-        if found or not answer.next_page_token:
-            return found
+        if not answer.next_page_token:
+            return
 
 
 @app.command()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
+from psycopg.rows import DictRow
 
 from plateward.audit.v1 import event_pb2
 from plateward.common.v1 import action_pb2
@@ -164,3 +166,25 @@ async def test_pages_hold_what_is_open_and_end(log: Log, flags: FlagStore) -> No
     assert seen == [f.flag_id for f in everything[1:]]
     assert (await flags.one("elk-grove-pd", first)).finding == "violation"  # type: ignore[union-attr]
     assert all(UUID(f).version == 7 for f in seen)
+
+
+async def test_looks_are_found_by_their_index_not_by_reading_the_log(
+    log: Log, flags: FlagStore, settings: AuditSettings
+) -> None:
+    seen: list[str] = []
+
+    class Explaining(FlagStore):
+        async def _all(self, query: str, values: tuple[Any, ...]) -> list[DictRow]:
+            rows = await super()._all(f"EXPLAIN {query}", values)
+            seen.extend(str(next(iter(row.values()))) for row in rows)
+            return []
+
+    for n in range(40):
+        await log[0].append(event(f"7ABC{n:03}"))
+    # A table of a few rows is read whole whatever indexes it has.
+    pool = await open_pool(settings, options="-c enable_seqscan=off -c enable_bitmapscan=off")
+    try:
+        await Explaining(pool, log[2], KEY).looks_after(-1, NOW - WINDOW)
+    finally:
+        await pool.close()
+    assert any("entries_looks" in line for line in seen), seen
