@@ -22,7 +22,9 @@ from clients.connection import Connection
 from plateward.access.v1 import access_pb2, access_pb2_grpc
 from servicekit.channels import bearer
 
-app = typer.Typer(no_args_is_help=True, help="The agency's policy: lint, test, publish, show.")
+app = typer.Typer(
+    no_args_is_help=True, help="The agency's policy: lint, test, publish, show; the public page."
+)
 Connect = Annotated[Path, typer.Option("--connect", help="Connection folder, which holds stack.json.")]
 File = Annotated[Path, typer.Argument(help="Policy document (YAML).", exists=True, dir_okay=False)]
 Member = Annotated[str, typer.Option("--as", help="Member who acts (development issuer).")]
@@ -214,6 +216,19 @@ def show(
         kept.add_row(rule.kind, f"{rule.keep_s / 86_400:g} days", rule.basis)
     for table in (purposes, refused, kept):
         console.print(table)
+
+
+@app.command()
+def page(
+    out: Annotated[Path, typer.Option(help="File to write.", dir_okay=False)] = Path("transparency.html"),
+    connect: Connect = DEFAULT,
+) -> None:
+    """Write the public page: the policy in words, live counts, the log's latest checkpoint; one HTML file without a script."""
+    answer = _call(connect, "GetTransparencyPage", access_pb2.GetTransparencyPageRequest())
+    out.write_text(answer.html, encoding="utf-8")
+    print(
+        f"{out}: made from policy version {answer.policy_version}; open it in a browser or put it on a web server"
+    )
 
 
 def _call(connect: Path, method: str, request: Any, member: str = "") -> Any:

@@ -263,7 +263,12 @@ class Stack:
                 "WITNESSES": json.dumps([f"{self._witness.vkey} http://{self._target('witness')}"]),
                 "WITNESS_QUORUM": 1,
             },
-            "access": {"SIGNING_KEY_FILE": root / "keys" / "policy-signing.pem", "SEED": "elk-grove-pd"},
+            "access": {
+                "SIGNING_KEY_FILE": root / "keys" / "policy-signing.pem",
+                "SEED": "elk-grove-pd",
+                "READS_TARGET": self._target("reads"),
+                "HOTLIST_TARGET": self._target("hotlist"),
+            },
             "reads": {
                 "CROPS_URL": (root / "crops").as_uri(),
                 "KEY_FILE": root / "keys" / "reads.key",

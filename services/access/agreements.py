@@ -54,6 +54,10 @@ SELECT * FROM agreements WHERE (owner_agency_id = %(agency)s OR partner_agency_i
                                           THEN 'AGREEMENT_STATE_EXPIRED' ELSE state END)
   AND (%(after)s::uuid IS NULL OR agreement_id < %(after)s::uuid) ORDER BY agreement_id DESC LIMIT %(limit)s
 """
+_PARTNERS = """
+SELECT DISTINCT a.name FROM agreements g JOIN agencies a ON a.agency_id = g.partner_agency_id
+WHERE g.owner_agency_id = %s AND g.state = 'AGREEMENT_STATE_ACTIVE' AND g.expires_at > %s ORDER BY a.name
+"""
 
 
 class Agreements:
@@ -148,6 +152,12 @@ class Agreements:
         async with self._pool.connection() as connection:
             rows = await (await connection.execute(_PAGE, values)).fetchall()
         return [self.agreement_of(row) for row in rows]
+
+    async def partners(self, owner: str) -> tuple[str, ...]:
+        """Return the names of the agencies that an owner's agreements let in at this moment, in order."""
+        async with self._pool.connection() as connection:
+            rows = await (await connection.execute(_PARTNERS, (owner, self._clock.now()))).fetchall()
+        return tuple(row["name"] for row in rows)
 
     def agreement_of(self, row: DictRow | None) -> access_pb2.Agreement:
         """Return the agreement that a row holds, with its state at this moment."""

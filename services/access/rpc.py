@@ -18,6 +18,7 @@ from services.access.rpc_policy import PolicyMethods
 from services.access.rpc_sharing import SharingMethods
 from services.access.rpc_watch import WatchMethods
 from services.access.store import Store
+from services.access.transparency import TransparencyPage
 from services.access.watch import Revocations
 
 
@@ -32,6 +33,7 @@ class Parts:
     store: Store
     publisher: Publisher
     revocations: Revocations
+    page: TransparencyPage
 
 
 class AccessServicer(PolicyMethods, MemberMethods, SharingMethods, ApprovalMethods, WatchMethods):
@@ -42,7 +44,7 @@ class AccessServicer(PolicyMethods, MemberMethods, SharingMethods, ApprovalMetho
         self._members, self._agreements = parts.members, parts.agreements
         self._releases, self._approvals = parts.releases, parts.approvals
         self._store, self._publisher = parts.store, parts.publisher
-        self._revocations = parts.revocations
+        self._revocations, self._page = parts.revocations, parts.page
 
     async def Decide(self, request: access_pb2.DecideRequest, context: Any) -> access_pb2.DecideResponse:
         return access_pb2.DecideResponse(decision=await self._core.decide(request))

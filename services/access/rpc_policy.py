@@ -11,12 +11,14 @@ from plateward.access.v1 import access_pb2
 from plateward.common.v1 import errors_pb2
 from servicekit.context import current
 from servicekit.errors import PlatewardError
+from services.access.agreements import Agreements
 from services.access.decide import Core
 from services.access.lint import lint
 from services.access.pages import name_page
 from services.access.policy import PolicyBundle
 from services.access.publish import Publisher
 from services.access.store import Store
+from services.access.transparency import TransparencyPage
 
 
 class PolicyMethods:
@@ -25,6 +27,8 @@ class PolicyMethods:
     _core: Core
     _store: Store
     _publisher: Publisher
+    _agreements: Agreements
+    _page: TransparencyPage
 
     async def ExplainDecision(
         self, request: access_pb2.ExplainDecisionRequest, context: Any
@@ -42,12 +46,22 @@ class PolicyMethods:
     async def GetPolicy(
         self, request: access_pb2.GetPolicyRequest, context: Any
     ) -> access_pb2.GetPolicyResponse:
+        return access_pb2.GetPolicyResponse(policy=as_proto(self._bundle_of(request.agency_id)))
+
+    async def GetTransparencyPage(
+        self, request: access_pb2.GetTransparencyPageRequest, context: Any
+    ) -> access_pb2.GetTransparencyPageResponse:
+        bundle = self._bundle_of(request.agency_id)
+        html = await self._page.html(bundle, await self._agreements.partners(bundle.document["agency"]))
+        return access_pb2.GetTransparencyPageResponse(html=html, policy_version=bundle.version)
+
+    def _bundle_of(self, agency_id: str) -> PolicyBundle:
         bundle = self._core.bundle
-        if request.agency_id not in ("", bundle.document["agency"]):
+        if agency_id not in ("", bundle.document["agency"]):
             raise PlatewardError(
                 errors_pb2.ERROR_REASON_NOT_FOUND, "this installation has no policy of that agency"
             )
-        return access_pb2.GetPolicyResponse(policy=as_proto(bundle))
+        return bundle
 
     async def LintPolicy(
         self, request: access_pb2.LintPolicyRequest, context: Any

@@ -43,6 +43,14 @@ class AccessSettings(ServiceSettings, DatabaseSettings):
         le=10,
         description="How long the case system may take; after that a number counts as unchecked and opens nothing.",
     )
+    reads_target: str = Field(
+        "",
+        description="Address of the reads service, for the counts on the public page; empty leaves them out.",
+    )
+    hotlist_target: str = Field(
+        "",
+        description="Address of the hotlist service, for the counts on the public page; empty leaves them out.",
+    )
     policy_document: str = Field(
         "",
         description="File of the agency's policy (YAML) for the first start; empty takes the sample that SEED names, or elk-grove-pd. Once people have published a version, that one holds.",

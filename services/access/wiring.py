@@ -34,6 +34,7 @@ from services.access.rpc import AccessServicer, Parts
 from services.access.seed import seed
 from services.access.settings import AccessSettings
 from services.access.store import Store
+from services.access.transparency import Channels, TransparencyPage
 from services.access.upkeep import keep_up
 from services.access.watch import Revocations
 
@@ -123,6 +124,14 @@ async def wire(settings: AccessSettings, kit: Kit) -> AsyncIterator[Wired]:
             publisher=publisher,
             revocations=Revocations(
                 settings.database_url.get_secret_value(), kit.clock, kit.draining, lambda: core.bundle.version
+            ),
+            page=TransparencyPage(
+                Channels(
+                    audit=kit.channel(settings.audit_target),
+                    reads=kit.channel(settings.reads_target) if settings.reads_target else None,
+                    hotlist=kit.channel(settings.hotlist_target) if settings.hotlist_target else None,
+                ),
+                kit.clock,
             ),
         )
         kit.spawn(parts.revocations.run(), "revocations")

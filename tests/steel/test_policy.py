@@ -154,3 +154,31 @@ async def test_without_the_policy_server_nothing_is_allowed(stack: Stack, connec
             assert time.monotonic() < deadline, "the OPA server came back and nothing is decided"
             await asyncio.sleep(0.2)
     assert decision.engine == "opa"
+
+
+@pytest.mark.req("R-TRN-1")
+@pytest.mark.req("R-TRN-2")
+async def test_the_public_page_is_of_the_policy_in_force_with_counts_that_are_there(
+    stack: Stack, connection: Connection
+) -> None:
+    """Asked without a member's token, as the web server that shows it to the public does."""
+
+    async def page() -> access_pb2.GetTransparencyPageResponse:
+        async with connection.channel("access", "portal") as channel:
+            stub = access_pb2_grpc.AccessServiceStub(channel)
+            return await stub.GetTransparencyPage(access_pb2.GetTransparencyPageRequest(), timeout=30)
+
+    policy = (await call(connection, "GetPolicy", access_pb2.GetPolicyRequest())).policy
+    shown = await page()
+    assert shown.policy_version == policy.version
+    assert "not available now" not in shown.html
+    assert "plateward.local/audit" in shown.html
+    async with connection.channel("access", "portal") as channel:
+        stub = access_pb2_grpc.AccessServiceStub(channel)
+        members = await stub.ListMembers(
+            access_pb2.ListMembersRequest(), metadata=bearer(connection.token(PROPOSER)), timeout=30
+        )
+    assert members.members
+    for member in members.members:
+        assert member.name not in shown.html
+        assert member.member_id not in shown.html
