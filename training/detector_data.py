@@ -16,7 +16,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 from scenes.plate import render_plate
 from scenes.typefaces import FontPool
 from training.data import Image, Photo
-from training.targets import SIZE, plate_map, put_plate, quad, vehicle_map
+from training.targets import SIZE, VEHICLE_STRIDES, plate_map, put_plate, quad, vehicle_map
 from training.views import Float, Target, View, clipped, take
 
 MOSAIC_SHARE, SWAP_SHARE, ERASE_SHARE, PASTE_SHARE = 0.4, 0.25, 0.04, 0.15
@@ -26,7 +26,7 @@ SET_WEIGHTS = {
     "rf-indonesia-ta-alvin": 0.5, "rf-vietnam-biensoxe": 0.5, "rf-vehicles-openimages": 2.2, "rf-road-traffic-4": 2.0,
     "rf100-road-traffic": 1.7, "rf-highway": 1.5, "rf-parking-250": 1.2, "generated": 0.6,
 }  # fmt: skip
-Sample = tuple[Tensor, Tensor, Tensor]
+Sample = tuple[Tensor, ...]
 
 
 def _target(corners: Float) -> Target | None:
@@ -35,7 +35,7 @@ def _target(corners: Float) -> Target | None:
 
 
 class DetectorSamples(IterableDataset[Sample]):
-    """Endless samples: image (320, 320, 3) uint8, plate map (16, 40, 40), vehicle map (8, 20, 20); see `*_map`."""
+    """Endless samples: image (320, 320, 3) uint8, plate map (16, 40, 40), vehicle maps (8, 20, 20) and (8, 40, 40); see `*_map`."""
 
     def __init__(self, photos: list[Photo], fonts: list[Path], seed: int) -> None:
         self.photos, self.fonts, self.seed = photos, fonts, seed
@@ -61,8 +61,8 @@ class DetectorSamples(IterableDataset[Sample]):
         if self.rng.random() < PASTE_SHARE:
             self._paste(view)
         image = self._expose(view.image)
-        maps = plate_map(view), vehicle_map(view)
-        return torch.from_numpy(image), torch.from_numpy(maps[0]), torch.from_numpy(maps[1])
+        maps = plate_map(view), *(vehicle_map(view, stride) for stride in VEHICLE_STRIDES)
+        return torch.from_numpy(image), *(torch.from_numpy(m) for m in maps)
 
     def _mosaic(self, photo: Photo) -> View:
         x, y = (int(self.rng.uniform(0.35, 0.65) * SIZE) for _ in range(2))

@@ -22,7 +22,7 @@ from training.models import Detector, Reader
 
 OPSET = 17
 FLOAT_FIRST = 3  # layers of the detector that are not quantised
-HEADS = ("plates", "vehicles")  # modules of the detector, whose names its nodes carry
+HEADS = ("plates", "vehicles", "small_vehicles")  # modules of the detector, whose names its nodes carry
 CALIBRATION_CROPS, CALIBRATION_PHOTOS, CROPS_AT_ONCE = 400, 100, 8
 
 
@@ -52,10 +52,10 @@ def export_reader(weights: Path, output: Path) -> Path:
 def export_detector(weights: Path, output: Path) -> Path:
     """Write the detector as ONNX with free batch and picture sizes."""
     free = {0: "n", 2: "h", 3: "w"}
-    axes = {"pixels": free, "plates": free, "vehicles": free}
+    axes = {"pixels": free, "plates": free, "vehicles": free, "small_vehicles": free}
     torch.onnx.export(
         _load(Detector(), weights), (torch.zeros(1, 3, INPUT_HEIGHT, INPUT_WIDTH),), str(output),
-        input_names=["pixels"], output_names=["plates", "vehicles"], dynamic_axes=axes, opset_version=OPSET,
+        input_names=["pixels"], output_names=list(HEADS), dynamic_axes=axes, opset_version=OPSET,
         dynamo=False,
     )  # fmt: skip
     return output

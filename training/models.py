@@ -59,11 +59,12 @@ class Reader(nn.Module):
 
 
 class Detector(nn.Module):
-    """(n, 3, h, w) BGR in 0..1, h and w multiples of 32, to two maps of logits.
+    """(n, 3, h, w) BGR in 0..1, h and w multiples of 32, to three maps of logits.
 
     plates (n, 13, h/8, w/8): objectness; log distances to left, top, right, bottom in units of 8 px;
     x, y of the four corners as offsets from the box's corners in box widths and heights, times `CORNER_SCALE`.
     vehicles (n, 9, h/16, w/16): objectness; log distances in units of 16 px; four class logits.
+    small_vehicles (n, 9, h/8, w/8): the same in units of 8 px, for vehicles too far away for the coarser map.
     """
 
     def __init__(
@@ -78,9 +79,11 @@ class Detector(nn.Module):
         self.fuse16, self.fuse8 = conv(neck, neck), conv(neck, neck)
         self.plates = nn.Sequential(conv(neck, neck), nn.Conv2d(neck, 13, 1))
         self.vehicles = nn.Sequential(conv(neck, neck), conv(neck, neck), nn.Conv2d(neck, 9, 1))
+        self.small_vehicles = nn.Sequential(conv(neck, neck), nn.Conv2d(neck, 9, 1))
         self._start(
-            (self.plates[-1], (-4.0, 0.7, 0.2, 0.7, 0.2)), (self.vehicles[-1], (-4.0, 1.0, 0.8, 1.0, 0.8))
-        )
+            (self.plates[-1], (-4.0, 0.7, 0.2, 0.7, 0.2)), (self.vehicles[-1], (-4.0, 1.0, 0.8, 1.0, 0.8)),
+            (self.small_vehicles[-1], (-4.0, 0.7, 0.5, 0.7, 0.5)),
+        )  # fmt: skip
 
     @staticmethod
     def _start(*heads: tuple[nn.Module, tuple[float, ...]]) -> None:
@@ -92,12 +95,12 @@ class Detector(nn.Module):
             nn.init.zeros_(head.bias)
             head.bias.data[: len(biases)] = torch.tensor(biases)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Pictures to both maps."""
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Pictures to the three maps."""
         at8 = self.to8(x)
         at16 = self.to16(at8)
         y16 = self.fuse16(
             self.side16(at16) + functional.interpolate(self.side32(self.to32(at16)), scale_factor=2.0)
         )
         y8 = self.fuse8(self.side8(at8) + functional.interpolate(y16, scale_factor=2.0))
-        return self.plates(y8), self.vehicles(y16)
+        return self.plates(y8), self.vehicles(y16), self.small_vehicles(y8)

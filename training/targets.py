@@ -15,7 +15,11 @@ from training.data import Box, Image
 from training.views import Float, View
 
 SIZE = 320  # pixels; every sample is square
-PLATE_STRIDE, VEHICLE_STRIDE = 8, 16
+PLATE_STRIDE = 8
+VEHICLE_STRIDES = (16, 8)
+# Side of a vehicle (root of its area, pixels) from and up to which a map shows it; in between both do.
+VEHICLE_SIZES = {16: (28.0, math.inf), 8: (0.0, 52.0)}
+LEAST_VEHICLE = {16: 12.0, 8: 7.0}
 LEAST_VISIBLE = 0.55  # objects cut off further are neither right nor wrong
 
 
@@ -101,9 +105,14 @@ def plate_map(view: View) -> Float:
     return np.concatenate([grid.heat[None], grid.open[None], fields])
 
 
-def vehicle_map(view: View) -> Float:
-    """Channels: heat, open, weight, left, top, right, bottom (pixels), class (-1 unknown)."""
-    grid = _Grid(VEHICLE_STRIDE)
+def vehicle_map(view: View, stride: int) -> Float:
+    """Channels: heat, open, weight, left, top, right, bottom (pixels), class (-1 unknown).
+
+    Vehicles too small for the coarse map are left open there; those too large for the fine one are nothing there, since a
+    window or a wheel must not pass for a vehicle far away.
+    """
+    grid = _Grid(stride)
+    low, high = VEHICLE_SIZES[stride]
     fields = np.zeros((6, grid.n, grid.n), np.float32)
     fields[5] = -1
     for box in view.vehicles_unknown:
@@ -111,7 +120,15 @@ def vehicle_map(view: View) -> Float:
     # Large ones first: where boxes overlap, the smaller (usually nearer to being hidden) keeps its cells.
     for target in sorted(view.vehicles, key=lambda t: -(t.box[2] - t.box[0]) * (t.box[3] - t.box[1])):
         x1, y1, x2, y2 = target.box
-        if not target.sure or target.visible < 0.4 or min(x2 - x1, y2 - y1) < 12:
+        side = math.sqrt((x2 - x1) * (y2 - y1))
+        if side > high:
+            continue
+        if (
+            not target.sure
+            or target.visible < 0.4
+            or side < low
+            or min(x2 - x1, y2 - y1) < LEAST_VEHICLE[stride]
+        ):
             grid.ignore(target.box, 0)
             continue
         bell, cells = grid.peak(target.box, 0)

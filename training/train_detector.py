@@ -15,7 +15,7 @@ from training.data import Photo
 from training.detector_data import DetectorSamples
 from training.loop import Trainer
 from training.models import CORNER_SCALE, Detector
-from training.targets import PLATE_STRIDE, VEHICLE_STRIDE
+from training.targets import PLATE_STRIDE, VEHICLE_STRIDES
 
 BATCH = 16
 RATE = 2e-3
@@ -69,14 +69,14 @@ def plate_loss(output: Tensor, target: Tensor) -> Tensor:
     return loss + CORNER_WEIGHT * (error * known).sum() / known.sum().clamp(min=1)
 
 
-def vehicle_loss(output: Tensor, target: Tensor) -> Tensor:
-    """Loss of the vehicle map (n, 9, h, w) against `targets.vehicle_map`."""
+def vehicle_loss(output: Tensor, target: Tensor, stride: int) -> Tensor:
+    """Loss of a vehicle map (n, 9, h, w) against `targets.vehicle_map`."""
     loss = focal(output[:, 0], target[:, 0], target[:, 1])
     at = target[:, 2] > 0
     if not at.any():
         return loss
     got, want = output.permute(0, 2, 3, 1)[at], target.permute(0, 2, 3, 1)[at]
-    loss = loss + box_loss(got[:, 1:5], want[:, 3:7], want[:, 2], VEHICLE_STRIDE)
+    loss = loss + box_loss(got[:, 1:5], want[:, 3:7], want[:, 2], stride)
     kinds, named = want[:, 7].long(), want[:, 7] >= 0
     if named.any():
         loss = loss + CLASS_WEIGHT * functional.cross_entropy(got[named, 5:9], kinds[named])
@@ -120,12 +120,18 @@ def train(
     forward = torch.compile(trainer.model)
     history: list[tuple[float, float]] = []
     trainer.model.train()
-    for images, plate_target, vehicle_target in _batches(photos, fonts, seed + trainer.step, workers):
+    for images, plate_target, *vehicle_targets in _batches(photos, fonts, seed + trainer.step, workers):
         pixels = images.to(device).permute(0, 3, 1, 2).float().div_(255)
         with torch.autocast(device.type, torch.bfloat16):
-            plates, vehicles = forward(pixels.contiguous(memory_format=torch.channels_last))
+            plates, *vehicles = forward(pixels.contiguous(memory_format=torch.channels_last))
         on_plates = plate_loss(plates.float(), plate_target.to(device))
-        on_vehicles = vehicle_loss(vehicles.float(), vehicle_target.to(device))
+        on_vehicles = sum(
+            (
+                vehicle_loss(got.float(), want.to(device), stride)
+                for got, want, stride in zip(vehicles, vehicle_targets, VEHICLE_STRIDES, strict=True)
+            ),
+            start=torch.zeros((), device=device),
+        )
         trainer.update(on_plates + VEHICLE_WEIGHT * on_vehicles, clip=5.0)
         history.append((float(on_plates.detach()), float(on_vehicles.detach())))
         if trainer.step % 100 == 0:

@@ -15,7 +15,8 @@ from services.recognizer.engine import Engine
 from services.recognizer.results import Float, Image
 
 INPUT_WIDTH, INPUT_HEIGHT = 640, 384
-PLATE_STRIDE, VEHICLE_STRIDE = 8, 16
+PLATE_STRIDE = 8
+VEHICLE_STRIDES = (16, 8)  # of the network's vehicle maps, in the order of its outputs
 VEHICLE_CLASSES = ("car", "truck", "bus", "motorcycle")
 CORNER_SCALE = 4.0  # of the network's corner outputs; equals `training.models.CORNER_SCALE`
 LOG_LIMITS = (-4.0, 5.0)
@@ -123,9 +124,9 @@ def decode_plates(output: Float, threshold: float) -> tuple[Float, Float, Float]
     return boxes, corners.astype(np.float32), scores
 
 
-def decode_vehicles(output: Float, threshold: float) -> tuple[Float, Float, Float]:
+def decode_vehicles(output: Float, threshold: float, stride: int) -> tuple[Float, Float, Float]:
     """Vehicle map (9, h, w) to boxes (m, 4) in input pixels, class probabilities (m, 4), scores (m,)."""
-    features, boxes, scores = _cells(output, threshold, VEHICLE_STRIDE)
+    features, boxes, scores = _cells(output, threshold, stride)
     raised = np.exp(features[:, 5:9] - features[:, 5:9].max(1, keepdims=True))
     return boxes, (raised / raised.sum(1, keepdims=True)).astype(np.float32), scores
 
@@ -147,11 +148,13 @@ class Detector:
         vehicles: list[tuple[Float, Float, Float]] = []
         for divisor in LOOKS:
             pixels, scale = letterbox(image, INPUT_WIDTH // divisor, INPUT_HEIGHT // divisor)
-            plate_map, vehicle_map = self._engine.run(pixels)
+            plate_map, *vehicle_maps = self._engine.run(pixels)
             boxes, corners, scores = decode_plates(plate_map[0], self._plate_threshold)
             plates.append((boxes / scale, corners / scale, scores))
-            boxes, kinds, scores = decode_vehicles(vehicle_map[0], self._vehicle_threshold)
-            vehicles.append((boxes / scale, kinds, scores))
+            # Models before 0.3 have no map of small vehicles.
+            for vehicle_map, stride in zip(vehicle_maps, VEHICLE_STRIDES, strict=False):
+                boxes, kinds, scores = decode_vehicles(vehicle_map[0], self._vehicle_threshold, stride)
+                vehicles.append((boxes / scale, kinds, scores))
         height, width = image.shape[:2]
         limits = np.array([width, height, width, height], np.float32)
         return _plates(*_joined(plates), limits), _vehicles(*_joined(vehicles), limits)

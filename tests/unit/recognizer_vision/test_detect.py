@@ -49,7 +49,7 @@ def test_below_the_threshold_nothing_is_found():
 def test_vehicle_classes_are_probabilities():
     output = np.full((9, 24, 40), -9.0, np.float32)
     output[:, 5, 5] = [2, 1, 1, 1, 1, 0, 3, 0, 0]
-    _, kinds, _ = detect.decode_vehicles(output, 0.3)
+    _, kinds, _ = detect.decode_vehicles(output, 0.3, 16)
     assert kinds.sum() == pytest.approx(1)
     assert detect.VEHICLE_CLASSES[int(kinds[0].argmax())] == "truck"
 

@@ -14,9 +14,10 @@ from training.train_reader import normalise  # noqa: E402
 def test_shapes():
     with torch.no_grad():
         assert Reader().eval()(torch.zeros(2, 1, 64, 160)).shape == (2, 40, 37)
-        plates, vehicles = Detector().eval()(torch.zeros(1, 3, 192, 320))
+        plates, vehicles, small = Detector().eval()(torch.zeros(1, 3, 192, 320))
     assert plates.shape == (1, 13, 24, 40)
     assert vehicles.shape == (1, 9, 12, 20)
+    assert small.shape == (1, 9, 24, 40)
 
 
 def test_both_normalisations_are_one():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from training import targets, views
-from training.data import Photo, Plate, Vehicle
+from training.data import Box, Photo, Plate, Vehicle
 
 CORNERS = (200, 150, 300, 160, 298, 210, 198, 200)
 PLATE = Plate((198, 150, 300, 210), CORNERS)
@@ -78,10 +78,39 @@ def test_plate_maps_hold_what_decoding_gives_back():
 
 def test_vehicle_maps_ignore_what_is_unsure():
     unsure = views.Target((40, 40, 200, 160), kind=0, sure=False)
-    fields = targets.vehicle_map(views.View(np.zeros((320, 320, 3), np.uint8), vehicles=[unsure]))
+    fields = targets.vehicle_map(views.View(np.zeros((320, 320, 3), np.uint8), vehicles=[unsure]), 16)
     assert fields[0].max() == 0
     assert fields[1].sum() > 0
     assert fields[2].max() == 0
+
+
+@pytest.mark.parametrize(
+    ("box", "shown"), [((40, 40, 60, 58), (8,)), ((40, 40, 85, 75), (16, 8)), ((40, 40, 200, 160), (16,))]
+)
+def test_each_vehicle_is_on_the_maps_for_its_size_and_decodes_to_its_box(box: Box, shown: tuple[int, ...]):
+    """Far ones on the fine map, near ones on the coarse, in between on both; the recognizer's decoding gives the label back."""
+    from services.recognizer.detect import VEHICLE_STRIDES, decode_vehicles
+
+    view = views.View(np.zeros((320, 320, 3), np.uint8), vehicles=[views.Target(box, kind=2)])
+    assert targets.VEHICLE_STRIDES == VEHICLE_STRIDES
+    for stride in VEHICLE_STRIDES:
+        fields = targets.vehicle_map(view, stride)
+        at = fields[0] >= 0.999
+        assert at.sum() == (stride in shown)
+        if stride in shown:
+            output = np.full((9, *at.shape), -9.0, np.float32)
+            output[0, at], output[7, at] = 5, 5
+            output[1:5, at] = np.log(np.maximum(fields[3:7, at], 1) / stride)
+            boxes, kinds, _ = decode_vehicles(output, 0.3, stride)
+            assert boxes[0] == pytest.approx(box, abs=1)
+            assert kinds[0].argmax() == 2
+
+
+def test_a_near_vehicle_is_nothing_on_the_fine_map_and_a_far_one_undecided_on_the_coarse():
+    near, far = views.Target((40, 40, 200, 160), kind=0), views.Target((240, 40, 262, 60), kind=0)
+    view = views.View(np.zeros((320, 320, 3), np.uint8), vehicles=[near, far])
+    assert targets.vehicle_map(view, 8)[1].max() == 0
+    assert targets.vehicle_map(view, 16)[1].sum() > 0
 
 
 def test_a_plate_put_into_a_picture_lies_on_its_corners():
