@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
-from datetime import UTC
+from datetime import UTC, datetime
 from enum import Enum, StrEnum
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import grpc
 import typer
@@ -16,6 +17,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from clients.cli.lists import call_hotlist
 from clients.cli.refusals import end_refused
 from clients.cli.search import keep_receipt, vehicle
 from clients.connection import Connection
@@ -25,10 +27,11 @@ from plateward.reads.v1 import reads_pb2, reads_pb2_grpc
 from servicekit.channels import bearer
 
 app = typer.Typer(
-    no_args_is_help=True, help="Hits: list, show, claim, compare, check records, act, close, watch."
+    no_args_is_help=True,
+    help="Hits: list, show, claim, compare, ask the originating agency, check records, act, close, watch.",
 )
 _TIMEOUT_S = 15.0
-_T = TypeVar("_T")
+_LOOK_AGAIN_S = 5.0  # each look is on record
 HitId = Annotated[str, typer.Argument(help="Hit ID, from `plateward hits list`.")]
 Member = Annotated[str, typer.Option(help="Member who acts (development issuer).")]
 Connect = Annotated[Path, typer.Option(help="Connection folder, which holds stack.json.")]
@@ -36,6 +39,11 @@ Note = Annotated[str, typer.Option(help="What was seen or done, in a sentence.")
 _HERE = Path(".plateward")
 _OFFICER = "m-1042"
 _CERTAIN = (hit_pb2.HIT_STATE_CONFIRMED, hit_pb2.HIT_STATE_ACTED, hit_pb2.HIT_STATE_CLOSED)
+_UNSETTLED = (
+    hit_pb2.CONFIRMATION_STATE_WAITING,
+    hit_pb2.CONFIRMATION_STATE_IN_PROCESS,
+    hit_pb2.CONFIRMATION_STATE_OVERDUE,
+)
 _COLOURS = {
     hit_pb2.CHARACTER_MATCH_SAME: "green",
     hit_pb2.CHARACTER_MATCH_LOOKALIKE: "bold yellow",
@@ -88,7 +96,7 @@ def list_hits(
             raise typer.BadParameter(f"{state!r} is no state: one of {known}")
         wanted = hit_pb2.HitState.Value(name)
     request = hotlist_pb2.ListHitsRequest(state=wanted, page=types_pb2.PageRequest(size=rows))
-    answer = _call(connect, member, lambda stub, options: stub.ListHits(request, **options))
+    answer = call_hotlist(connect, member, lambda stub, options: stub.ListHits(request, **options))
     shown = Table(title=f"{len(answer.hits)} hit(s)", title_justify="left", highlight=False)
     for column in ("raised", "", "read", "entry", "match", "most", "verifier", "hit ID"):
         shown.add_column(column, overflow="fold")
@@ -158,7 +166,7 @@ def _find(hit_id: str, member: str, connect: Path) -> hit_pb2.Hit:
     page = types_pb2.PageRequest(size=200)
     while True:
         request = hotlist_pb2.ListHitsRequest(page=page)
-        answer = _call(connect, member, lambda stub, options, r=request: stub.ListHits(r, **options))  # type: ignore[misc]
+        answer = call_hotlist(connect, member, lambda stub, options, r=request: stub.ListHits(r, **options))  # type: ignore[misc]
         for hit in answer.hits:
             if hit.hit_id == hit_id:
                 keep_receipt(Connection.load(connect).receipts_dir, answer.receipt)
@@ -192,6 +200,33 @@ def compare(
         hit_id=hit_id, plate=_seen(plate), state=_seen(state), vehicle=_seen(vehicle_), note=note
     )
     _step(connect, member, lambda stub, options: stub.CompareHit(request, **options))
+
+
+@app.command()
+def ask(
+    hit_id: HitId,
+    routine: Annotated[
+        bool, typer.Option("--routine", help="Within an hour; without it within 10 minutes.")
+    ] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait for the answer and show it (Ctrl-C only ends the waiting).")
+    ] = False,
+    member: Member = _OFFICER,
+    connect: Connect = _HERE,
+) -> None:
+    """Ask the originating agency, through the message switch, whether its entry is in force and of this vehicle."""
+    urgency = hit_pb2.URGENCY_ROUTINE if routine else hit_pb2.URGENCY_URGENT
+    request = hotlist_pb2.RequestConfirmationRequest(hit_id=hit_id, urgency=urgency)
+    answer = call_hotlist(connect, member, lambda stub, options: stub.RequestConfirmation(request, **options))
+    keep_receipt(Connection.load(connect).receipts_dir, answer.receipt)
+    hit, console = answer.hit, Console()
+    if wait:
+        with console.status("") as status:
+            while hit.confirmation.state in _UNSETTLED:
+                status.update(confirmation(hit.confirmation, datetime.now(UTC)).plain)
+                time.sleep(_LOOK_AGAIN_S)
+                hit = _find(hit_id, member, connect)
+    console.print(panel(hit))
 
 
 @app.command()
@@ -295,10 +330,38 @@ def panel(hit: hit_pb2.Hit) -> Panel:
             f"  {step.at.ToDatetime(UTC).astimezone():%H:%M:%S} {step.member_name or step.member_id}: {step.note}\n",
             "dim",
         )
+    if hit.HasField("confirmation"):
+        body.append(confirmation(hit.confirmation, datetime.now(UTC)))
+        body.append("\n")
     if hit.rejection:
         body.append(f"rejected: {_word(hit_pb2.Rejection.Name(hit.rejection))}\n", "bold red")
     body.rstrip()
     return Panel(body, title=f"hit {hit.hit_id}", title_align="left", expand=False)
+
+
+def confirmation(asked: hit_pb2.Confirmation, now: datetime) -> Text:
+    """Return where a request to the originating agency stands, in a line."""
+    due = asked.due_at.ToDatetime(UTC)
+    left = max(0, round((due - now).total_seconds()))
+    urgency = _word(hit_pb2.Urgency.Name(asked.urgency).removeprefix("URGENCY_"))
+    if asked.state == hit_pb2.CONFIRMATION_STATE_ANSWERED:
+        result = _word(hit_pb2.RecordsResult.Name(asked.result).removeprefix("RECORDS_RESULT_"))
+        told = ", ".join(part for part in (asked.answered_by, asked.reference, asked.note) if part)
+        good = asked.result == hit_pb2.RECORDS_RESULT_CONFIRMED
+        return Text(f"originating agency: {result} ({told})", "bold green" if good else "bold red")
+    if asked.state == hit_pb2.CONFIRMATION_STATE_UNANSWERED:
+        return Text(
+            f"originating agency: {asked.attempt} requests in vain; ask again, or record why a check is not practicable",
+            "bold red",
+        )
+    words = {
+        hit_pb2.CONFIRMATION_STATE_IN_PROCESS: "needs longer",
+        hit_pb2.CONFIRMATION_STATE_OVERDUE: f"overdue, request {asked.attempt}",
+    }.get(asked.state, "asked")
+    return Text(
+        f"originating agency: {words} ({urgency}), answer due {due.astimezone():%H:%M:%S}, in {left // 60}:{left % 60:02}",
+        "yellow",
+    )
 
 
 def _standing(hit: hit_pb2.Hit) -> Text:
@@ -326,25 +389,10 @@ def _seen(value: Seen) -> hit_pb2.Comparison.ValueType:
 
 
 def _step(connect: Path, member: str, call: Callable[[Any, dict[str, Any]], Awaitable[Any]]) -> None:
-    answer = _call(connect, member, call)
+    answer = call_hotlist(connect, member, call)
     console = Console()
     console.print(panel(answer.hit))
     kept = keep_receipt(Connection.load(connect).receipts_dir, answer.receipt)
     console.print(
         f"Recorded as entry [bold]#{answer.receipt.index}[/] of the audit log; receipt kept in {kept}"
     )
-
-
-def _call(connect: Path, member: str, call: Callable[[Any, dict[str, Any]], Awaitable[_T]]) -> _T:
-    connection = Connection.load(connect)
-
-    async def ask() -> _T:
-        async with connection.channel("hotlist", "portal") as channel:
-            stub = hotlist_pb2_grpc.HotlistServiceStub(channel)
-            options = {"metadata": bearer(connection.token(member)), "timeout": _TIMEOUT_S}
-            return await call(stub, options)
-
-    try:
-        return asyncio.run(ask())
-    except grpc.aio.AioRpcError as error:
-        end_refused(error)

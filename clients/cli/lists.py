@@ -42,7 +42,9 @@ def show(member: Member = _OFFICER, connect: Connect = _HERE) -> None:
 
     A list older than its limit still matches, but its hits are leads at most and say so.
     """
-    answer = _call(connect, member, lambda stub, o: stub.ListHotlists(hotlist_pb2.ListHotlistsRequest(), **o))
+    answer = call_hotlist(
+        connect, member, lambda stub, o: stub.ListHotlists(hotlist_pb2.ListHotlistsRequest(), **o)
+    )
     table = Table(title=f"{len(answer.lists)} list(s)", title_justify="left", highlight=False)
     for column in ("list", "of", "source", "entries", "age", "limit", "most", "import on its way"):
         table.add_column(column, overflow="fold")
@@ -83,7 +85,9 @@ def import_list(
     )
     moment = _moment(as_of)
     wanted.as_of.FromDatetime(moment)
-    known = _call(connect, member, lambda stub, o: stub.ListHotlists(hotlist_pb2.ListHotlistsRequest(), **o))
+    known = call_hotlist(
+        connect, member, lambda stub, o: stub.ListHotlists(hotlist_pb2.ListHotlistsRequest(), **o)
+    )
     offset = next((k.import_offset for k in known.lists if k.list_id == list_id), 0)
     if offset:
         Console().print(
@@ -97,7 +101,7 @@ def import_list(
             while chunk := await asyncio.to_thread(data.read, _CHUNK):
                 yield hotlist_pb2.ImportListRequest(chunk=chunk)
 
-    answer = _call(
+    answer = call_hotlist(
         connect, member, lambda stub, o: stub.ImportList(parts(), **(o | {"timeout": _IMPORT_TIMEOUT_S}))
     )
     console = Console(highlight=False)
@@ -124,7 +128,7 @@ def diff(
         getattr(request, "from").FromDatetime(_moment(since))
     if until:
         request.to.FromDatetime(_moment(until))
-    answer = _call(connect, member, lambda stub, o: stub.DiffList(request, **o))
+    answer = call_hotlist(connect, member, lambda stub, o: stub.DiffList(request, **o))
     table = Table("", "plate", "state", "category", "most", "reason", highlight=False)
     for mark, style, entries in (
         ("+", "green", answer.added),
@@ -147,7 +151,7 @@ def push(
 ) -> None:
     """Offer a list to another agency; nothing reaches it before it accepts."""
     request = hotlist_pb2.PushListRequest(list_id=list_id, to_agency_id=to)
-    answer = _call(connect, member, lambda stub, o: stub.PushList(request, **o))
+    answer = call_hotlist(connect, member, lambda stub, o: stub.PushList(request, **o))
     print(f"offered; {to} accepts with: plateward lists accept {answer.offer_id}")
 
 
@@ -159,7 +163,7 @@ def accept(
 ) -> None:
     """Accept another agency's list. Its hits are leads at most: another agency's word stops nobody here."""
     request = hotlist_pb2.AcceptForeignListRequest(offer_id=offer)
-    answer = _call(connect, member, lambda stub, o: stub.AcceptForeignList(request, **o))
+    answer = call_hotlist(connect, member, lambda stub, o: stub.AcceptForeignList(request, **o))
     print(
         f"accepted: {answer.list.list_id} of {answer.list.agency_id}, {_most(answer.list.max_action)} at most"
     )
@@ -178,7 +182,7 @@ def clear(
 ) -> None:
     """Sign a vehicle off as "cleared: not this vehicle": nobody is sent after it for this entry again."""
     request = hotlist_pb2.ClearVehicleRequest(entry_id=entry, plate=plate, state=state, reason=reason)
-    answer = _call(connect, member, lambda stub, o: stub.ClearVehicle(request, **o))
+    answer = call_hotlist(connect, member, lambda stub, o: stub.ClearVehicle(request, **o))
     print(f"cleared; receipt kept in {keep_receipt(Connection.load(connect).receipts_dir, answer.receipt)}")
 
 
@@ -202,7 +206,7 @@ def webhook(
             file.write(secrets.token_hex(32) + "\n")
     secret = secret_file.read_text(encoding="utf-8").strip().encode() if secret_file.exists() else b"-" * 32
     request = hotlist_pb2.PutWebhookRequest(url=url, secret=secret, remove=remove)
-    answer = _call(connect, member, lambda stub, o: stub.PutWebhook(request, **o))
+    answer = call_hotlist(connect, member, lambda stub, o: stub.PutWebhook(request, **o))
     done = (
         "the webhook is removed"
         if remove
@@ -230,7 +234,8 @@ def _moment(text: str) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _call(connect: Path, member: str, call: Callable[[Any, dict[str, Any]], Awaitable[_T]]) -> _T:
+def call_hotlist(connect: Path, member: str, call: Callable[[Any, dict[str, Any]], Awaitable[_T]]) -> _T:
+    """Return the answer of a method of `hotlist` to a member; end the program with the rule when it is refused."""
     connection = Connection.load(connect)
 
     async def ask() -> _T:

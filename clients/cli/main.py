@@ -17,6 +17,7 @@ from clients.cli.cameras import app as cameras
 from clients.cli.canvass import app as canvass
 from clients.cli.certificates import app as certificates
 from clients.cli.demo import demo
+from clients.cli.entries import app as entries
 from clients.cli.evaluation import evaluate
 from clients.cli.evidence import app as evidence
 from clients.cli.hits import app as hits
@@ -59,6 +60,7 @@ app.add_typer(cameras, name="cameras", rich_help_panel="Work with reads")
 app.add_typer(holds, name="holds", rich_help_panel="Keep and destroy")
 app.add_typer(evidence, name="evidence", rich_help_panel="Keep and destroy")
 app.add_typer(certificates, name="certificates", rich_help_panel="Keep and destroy")
+app.add_typer(entries, name="entries", rich_help_panel="Work with reads")
 app.add_typer(lists, name="lists", rich_help_panel="Work with reads")
 app.add_typer(hits, name="hits", rich_help_panel="Work with reads")
 app.add_typer(policy, name="policy", rich_help_panel="Check the platform")

@@ -229,16 +229,37 @@ class Story:
                 ),
                 metadata=self._as(OFFICER),
             )  # fmt: skip
-            await hotlist.CheckRecords(
-                hotlist_pb2.CheckRecordsRequest(
-                    hit_id=hit.hit_id, result=hit_pb2.RECORDS_RESULT_CONFIRMED, reference="CLETS 261123-1804"
-                ),
-                metadata=self._as(OFFICER),
+            check = hotlist_pb2.CheckRecordsRequest(
+                hit_id=hit.hit_id, result=hit_pb2.RECORDS_RESULT_CONFIRMED
             )
+            await self._refused(
+                "calling it confirmed without the originating agency",
+                hotlist.CheckRecords(check, metadata=self._as(OFFICER)),
+                "HIT_STATE",
+            )
+            await self._confirmation(hotlist, hit.hit_id)
+            await hotlist.CheckRecords(check, metadata=self._as(OFFICER))
             done = await hotlist.RecordAction(action, metadata=self._as(OFFICER))
         self._console.print(
             f"  [green]after claim, comparison and records check:[/] {hit_pb2.HitState.Name(done.hit.state)}"
         )
+
+    async def _confirmation(self, hotlist: Any, hit_id: str) -> None:
+        """Ask the originating agency through the (simulated) message switch and wait for its answer."""
+        request = hotlist_pb2.RequestConfirmationRequest(hit_id=hit_id, urgency=hit_pb2.URGENCY_URGENT)
+        asked = (await hotlist.RequestConfirmation(request, metadata=self._as(OFFICER))).hit.confirmation
+        minutes = (asked.due_at.ToDatetime() - asked.requested_at.ToDatetime()).total_seconds() / 60
+        self._console.print(f"  originating agency asked; it has {minutes:.0f} minutes")
+        for _ in range(60):
+            listed = await hotlist.ListHits(hotlist_pb2.ListHitsRequest(), metadata=self._as(OFFICER))
+            (asked,) = (h.confirmation for h in listed.hits if h.hit_id == hit_id)
+            if asked.result:
+                self._console.print(
+                    f"  answered: {hit_pb2.RecordsResult.Name(asked.result)}, {asked.answered_by}"
+                )
+                return
+            await asyncio.sleep(0.5)
+        raise StoryError("the message switch gave no answer; its log is logs/switch.log")
 
     async def _verify_log(self) -> None:
         self._head(

@@ -46,6 +46,7 @@ PORTS: Mapping[str, int] = {
     "issuer": 7443,
     "bundles": 7481,
     "witness": 7490,
+    "switch": 7491,
 } | {
     f"{name}-metrics": 7501 + i
     for i, name in enumerate(("recognizer", "reads", "hotlist", "access", "audit"))
@@ -57,7 +58,13 @@ _PORT_TRIES = 3
 # In the words of gRPC, and of the system for the metrics endpoint.
 _PORT_TAKEN = ("Failed to bind to address", "Address already in use")
 # Who writes to whom: a service ends before those that its last calls need.
-_STOP_ORDER = (("recognizer", "hotlist"), ("reads",), ("access",), ("audit", "opa"), ("witness", "issuer"))
+_STOP_ORDER = (
+    ("recognizer", "hotlist"),
+    ("reads",),
+    ("access",),
+    ("audit", "opa"),
+    ("witness", "issuer", "switch"),
+)
 
 
 class StackError(Exception):
@@ -133,6 +140,8 @@ class Stack:
     def _start_services(self, report: Callable[[str], None]) -> None:
         self.start_policy_server()
         self._run("witness", self._witness.command(self._target("witness")), {})
+        switch = [sys.executable, "-m", "clients.devkit.records_switch", "--listen", self._target("switch")]
+        self._run("switch", switch, {})
         if self._embedded_issuer:
             process = self._run("issuer", self._sign_in.command(self._ports["issuer"]), {})
             if not self._sign_in.wait(self._ports["issuer"]):
@@ -274,7 +283,12 @@ class Stack:
                 "KEY_FILE": root / "keys" / "reads.key",
                 "CONFIDENTIAL_KEY_FILE": root / "keys" / "reads-confidential.key",
             },
-            "hotlist": {"READS_TARGET": self._target("reads"), "KEY_FILE": root / "keys" / "hotlist.key"},
+            "hotlist": {
+                "READS_TARGET": self._target("reads"),
+                "KEY_FILE": root / "keys" / "hotlist.key",
+                "SWITCH_URL": f"http://{self._target('switch')}",
+                "SWITCH_POLL_SECONDS": 0.25,
+            },
             "recognizer": {},
         }
         if self._opa:
@@ -293,6 +307,7 @@ class Stack:
             "targets": {n: self._target(n) for n in SERVICES},
             "metrics": {n: self._target(f"{n}-metrics") for n in SERVICES},
             "public_log": f"http://{self._target('audit-public')}",
+            "records_switch": f"http://{self._target('switch')}",
             "witness": {"vkey": self._witness.vkey, "state": str(self._witness.state)},
             "ca": str(self._pki.ca),
             "clients": clients,

@@ -33,7 +33,8 @@ from services.hotlist.states import Result, Standing
 MOST_ROWS = 200
 _STEPS = (
     "(SELECT coalesce(jsonb_agg(jsonb_build_array(v.member_id, v.member_name, extract(epoch FROM v.at), v.state, v.note) "
-    "ORDER BY v.step), '[]') FROM verifications v WHERE v.hit_id = hits.hit_id) AS steps"
+    "ORDER BY v.step), '[]') FROM verifications v WHERE v.hit_id = hits.hit_id) AS steps, "
+    "(SELECT to_jsonb(c) FROM confirmations c WHERE c.hit_id = hits.hit_id) AS confirmation"
 )
 _INSERT = """
 INSERT INTO hits (hit_id, agency_id, entry_id, read_id, camera_id, seen_at, expires_at, raised, raised_at, state, max_action, rejection)
@@ -56,6 +57,8 @@ class Writes:
     """What a step writes besides the state."""
 
     note: str = ""
+    # A statement of the same transaction, with its values.
+    besides: tuple[LiteralString, Mapping[str, Any]] | None = None
     action: hit_pb2.HitAction.ValueType = hit_pb2.HIT_ACTION_UNSPECIFIED
     outcome: str = ""
 
@@ -153,13 +156,17 @@ class Hits:
                 )
             row = await self._one(connection, hit_id)
             before = hit_of(row)
-            standing = Standing(before.state, before.verifier_id, before.max_action)
+            standing = Standing(
+                before.state, before.verifier_id, before.max_action, before.confirmation.result
+            )
             result = move(standing)
             if await _was_cleared(connection, before):
                 result = _as_cleared(standing, result)
             result = _with_entry(standing, result, in_force=await _in_force(connection, row, now))
             if result.state != before.state:
                 await self._write(connection, before, result, member, writes, now)
+            if writes.besides is not None:
+                await connection.execute(*writes.besides)
             after = hit_of(await self._one(connection, hit_id))
         return Stepped(before, after)
 
@@ -215,7 +222,19 @@ def hit_of(row: Mapping[str, Any]) -> hit_pb2.Hit:
     for member_id, member_name, at, state, note in row["steps"]:
         step = hit.verifications.add(member_id=member_id, member_name=member_name, state=state, note=note)
         step.at.FromMicroseconds(round(at * 1_000_000))
+    if (asked := row["confirmation"]) is not None:
+        _put_confirmation(hit.confirmation, asked)
     return hit
+
+
+def _put_confirmation(into: hit_pb2.Confirmation, row: Mapping[str, Any]) -> None:
+    for name in (
+        "confirmation_id", "urgency", "state", "requested_by", "attempt", "result", "answered_by", "reference", "note",
+    ):  # fmt: skip
+        setattr(into, name, row[name])
+    for name in ("requested_at", "due_at", "answered_at"):
+        if row[name] is not None:
+            getattr(into, name).FromDatetime(datetime.fromisoformat(row[name]))
 
 
 def _with_entry(standing: Standing, result: Result, *, in_force: bool) -> Result:

@@ -75,10 +75,11 @@ class Keeping:
                         "UPDATE hits SET expires_at = seen_at + %s WHERE agency_id = %s AND expires_at > seen_at + %s",
                         (keep, agency_id, keep),
                     )
-            await connection.execute(
-                "DELETE FROM verifications v USING hits h WHERE h.hit_id = v.hit_id AND h.expires_at <= %s",
-                (now,),
-            )
+            for table in ("verifications", "confirmations"):
+                await connection.execute(
+                    f"DELETE FROM {table} t USING hits h WHERE h.hit_id = t.hit_id AND h.expires_at <= %s",  # noqa: S608
+                    (now,),
+                )
             gone = await connection.execute("DELETE FROM hits WHERE expires_at <= %s", (now,))
         return gone.rowcount
 

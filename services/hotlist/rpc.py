@@ -11,6 +11,7 @@ import grpc
 from plateward.hotlist.v1 import hit_pb2, hotlist_pb2
 from servicekit.context import current
 from services.hotlist import states
+from services.hotlist.confirmations import Confirmations
 from services.hotlist.entries import Entries
 from services.hotlist.hits import Hits, Writes
 from services.hotlist.rpc_lists import ListParts, ListRpcs, bytes_of, own_agencies
@@ -29,6 +30,7 @@ class Parts:
     entries: Entries
     hits: Hits
     streams: Streams
+    confirmations: Confirmations
     new_id: Callable[[], str]
     of_lists: ListParts
 
@@ -150,6 +152,23 @@ class HotlistServicer(ListRpcs):
         )
         return hotlist_pb2.CompareHitResponse(hit=hit)
 
+    async def RequestConfirmation(
+        self, request: hotlist_pb2.RequestConfirmationRequest, context: Context
+    ) -> hotlist_pb2.RequestConfirmationResponse:
+        """Ask the originating agency."""
+        call = current()
+        stepped = await self._parts.confirmations.request(
+            request.hit_id, call.decision, call.subject, request.urgency
+        )
+        asked = stepped.after.confirmation
+        urgency = hit_pb2.Urgency.Name(asked.urgency).removeprefix("URGENCY_").lower()
+        call.changed(
+            "hit", request.hit_id, f"originating agency asked, {urgency}, answer due {asked.due_at.ToDatetime():%Y-%m-%d %H:%M:%S} UTC",
+            before=bytes_of(stepped.before), after=bytes_of(stepped.after),
+        )  # fmt: skip
+        call.returned([stepped.after.read.read_id])
+        return hotlist_pb2.RequestConfirmationResponse(hit=stepped.after)
+
     async def CheckRecords(
         self, request: hotlist_pb2.CheckRecordsRequest, context: Context
     ) -> hotlist_pb2.CheckRecordsResponse:
@@ -159,7 +178,9 @@ class HotlistServicer(ListRpcs):
         told = f"records {result.lower().replace('_', ' ')}"
         hit = await self._step(
             request.hit_id,
-            lambda hit: states.check_records(hit, member_id, request.result, request.reason),
+            lambda hit: states.check_records(
+                hit, member_id, request.result, request.reason, by_switch=self._parts.confirmations.by_switch
+            ),
             Writes(note=_note(told, request.reference, request.reason)),
         )
         return hotlist_pb2.CheckRecordsResponse(hit=hit)

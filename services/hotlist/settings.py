@@ -41,6 +41,17 @@ class HotlistSettings(ServiceSettings, DatabaseSettings):
         default=None,
         description="Key that seals the secrets of webhooks: 32 bytes, mode 0600; made on the first start where it is absent. Without it webhooks are off.",
     )
+    switch_url: str = Field(
+        default="",
+        pattern=r"^(https?://.+)?$",
+        description="Address of the message switch (CLETS, NLETS) through which originating agencies are asked to confirm hits; empty: members ask by telephone, and their word is recorded.",
+    )
+    switch_token_file: Path | None = Field(
+        default=None, description="File with the token for the message switch, sent as Authorization: Bearer."
+    )
+    switch_poll_seconds: float = Field(
+        default=1.0, gt=0, le=60, description="How often the message switch is asked for answers."
+    )
     webhook_networks: list[IPv4Network | IPv6Network] = Field(
         default=[],
         description='Private networks that webhooks may reach, like the dispatch centre\'s (JSON list: ["10.20.0.0/16"]). Public addresses may always be reached.',

@@ -9,6 +9,8 @@ Rules
 4. Anything seen to be different rejects the hit. Characters that cannot be seen are no comparison.
 5. "Not practicable" is an answer of the records check that needs its reason.
 6. A stop needs that the hit may lead to a stop. ``REJECTED`` and ``CLOSED`` are final.
+7. Where a message switch is set up, "confirmed" is what the originating agency answered through it, never a member's word alone.
+8. A negative answer rejects; one that comes after a hit was confirmed as "not practicable" keeps anything from being done on it.
 """
 
 from __future__ import annotations
@@ -45,12 +47,16 @@ TRANSITIONS: dict[tuple[State.ValueType, Step], State.ValueType] = {
     (hit_pb2.HIT_STATE_ACTED, Step.CLOSE): hit_pb2.HIT_STATE_CLOSED,
 }
 UNVERIFIED = frozenset({hit_pb2.HIT_STATE_RAISED, hit_pb2.HIT_STATE_CLAIMED, hit_pb2.HIT_STATE_COMPARED})
+_REFUTED = {
+    hit_pb2.RECORDS_RESULT_NOT_IN_FORCE: hit_pb2.REJECTION_STALE,
+    hit_pb2.RECORDS_RESULT_OTHER_VEHICLE: hit_pb2.REJECTION_WRONG_VEHICLE,
+}
 FINAL = frozenset({hit_pb2.HIT_STATE_REJECTED, hit_pb2.HIT_STATE_CLOSED})
 
 _NEXT = {
     hit_pb2.HIT_STATE_RAISED: "claim it first (ClaimHit), then compare the picture with the entry",
     hit_pb2.HIT_STATE_CLAIMED: "compare the picture with the entry (CompareHit)",
-    hit_pb2.HIT_STATE_COMPARED: "record the records check (CheckRecords)",
+    hit_pb2.HIT_STATE_COMPARED: "ask the originating agency (RequestConfirmation) and record the records check (CheckRecords)",
     hit_pb2.HIT_STATE_CONFIRMED: "record the action (RecordAction)",
     hit_pb2.HIT_STATE_REJECTED: "nothing: it was rejected and nothing may be done on it",
     hit_pb2.HIT_STATE_ACTED: "record how it ended (RecordOutcome)",
@@ -65,6 +71,7 @@ class Standing:
     state: State.ValueType
     verifier_id: str
     max_action: hit_pb2.MaxAction.ValueType
+    answer: hit_pb2.RecordsResult.ValueType = hit_pb2.RECORDS_RESULT_UNSPECIFIED
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,19 +124,45 @@ def compare(
     return Result(_next(hit.state, Step.FIND_SAME))
 
 
+def ask(hit: Standing, member_id: str) -> Result:
+    """The verifier asks the originating agency; the hit stays where it is.
+
+    Raises:
+        PlatewardError: HIT_CLAIMED, HIT_STATE.
+    """
+    _is_verifier(hit, member_id, Step.CONFIRM)
+    return Result(hit.state)
+
+
+def answered(hit: Standing, result: hit_pb2.RecordsResult.ValueType) -> Result:
+    """The originating agency answered (rules 7 and 8)."""
+    if result in _REFUTED and (hit.state, Step.REFUTE) in TRANSITIONS:
+        return Result(_next(hit.state, Step.REFUTE), _REFUTED[result])
+    return Result(hit.state)
+
+
 def check_records(
-    hit: Standing, member_id: str, result: hit_pb2.RecordsResult.ValueType, reason: str
+    hit: Standing,
+    member_id: str,
+    result: hit_pb2.RecordsResult.ValueType,
+    reason: str,
+    *,
+    by_switch: bool = False,
 ) -> Result:
     """The verifier asked the records.
 
     Raises:
-        PlatewardError: HIT_CLAIMED, HIT_STATE, INVALID_ARGUMENT (rule 5).
+        PlatewardError: HIT_CLAIMED, HIT_STATE (also rule 7), INVALID_ARGUMENT (rule 5).
     """
     _is_verifier(hit, member_id, Step.CONFIRM)
-    if result == hit_pb2.RECORDS_RESULT_NOT_IN_FORCE:
-        return Result(_next(hit.state, Step.REFUTE), hit_pb2.REJECTION_STALE)
-    if result == hit_pb2.RECORDS_RESULT_OTHER_VEHICLE:
-        return Result(_next(hit.state, Step.REFUTE), hit_pb2.REJECTION_WRONG_VEHICLE)
+    if result in _REFUTED:
+        return Result(_next(hit.state, Step.REFUTE), _REFUTED[result])
+    if by_switch and result == hit_pb2.RECORDS_RESULT_CONFIRMED and hit.answer != result:
+        raise PlatewardError(
+            errors_pb2.ERROR_REASON_HIT_STATE,
+            "The originating agency has not confirmed this entry: ask it (RequestConfirmation) and wait for its answer, or record why "
+            "that was not practicable.",
+        )
     if result == hit_pb2.RECORDS_RESULT_NOT_PRACTICABLE and len(reason.strip()) < 3:
         raise PlatewardError(
             errors_pb2.ERROR_REASON_INVALID_ARGUMENT,
@@ -154,6 +187,11 @@ def act(hit: Standing, action: hit_pb2.HitAction.ValueType) -> Result:
             f"The hit is unverified and nothing may be done on it: {_NEXT[hit.state]}.",
         )
     following = _next(hit.state, Step.ACT)
+    if hit.answer in _REFUTED:
+        raise PlatewardError(
+            errors_pb2.ERROR_REASON_HIT_STATE,
+            "The originating agency has answered since: the entry is not in force, or of another vehicle. Nothing may be done on this hit.",
+        )
     if action == hit_pb2.HIT_ACTION_STOP and hit.max_action < hit_pb2.MAX_ACTION_STOP:
         raise PlatewardError(
             errors_pb2.ERROR_REASON_HIT_STATE,

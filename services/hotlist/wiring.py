@@ -11,6 +11,7 @@ from servicekit.database import migrate, open_pool
 from servicekit.kit import Kit
 from servicekit.server import Service, Wired
 from servicekit.waker import Waker
+from services.hotlist.confirmations import Confirmations
 from services.hotlist.entries import Entries
 from services.hotlist.hits import Hits
 from services.hotlist.importing import Importer
@@ -22,6 +23,7 @@ from services.hotlist.rpc_lists import ListParts
 from services.hotlist.settings import HotlistSettings
 from services.hotlist.statistics import Statistics
 from services.hotlist.streams import Streams
+from services.hotlist.switch import HttpSwitch
 from services.hotlist.webhooks import Webhooks
 
 
@@ -29,11 +31,20 @@ from services.hotlist.webhooks import Webhooks
 async def wire(settings: HotlistSettings, kit: Kit) -> AsyncIterator[Wired]:
     """Open the database and follow `reads`; close both at the end."""
     pool = await open_pool(settings)
+    switch = (
+        HttpSwitch(settings.switch_url, token_file=settings.switch_token_file)
+        if settings.switch_url
+        else None
+    )
     try:
         await migrate(pool, "services.hotlist")
         hits = Hits(pool, kit.clock)
         waker = Waker(settings.database_url.get_secret_value(), CHANNEL)
+        confirmations = Confirmations(
+            pool, hits, switch, kit.remote_audit().append, kit.clock, new_id=kit.new_id, poll_s=settings.switch_poll_seconds
+        )  # fmt: skip
         parts = Parts(
+            confirmations=confirmations,
             entries=Entries(pool, kit.clock, settings.entry_max_days),
             hits=hits,
             streams=Streams(hits, waker, kit.draining, settings.stream_poll_seconds),
@@ -53,11 +64,15 @@ async def wire(settings: HotlistSettings, kit: Kit) -> AsyncIterator[Wired]:
         kit.spawn(keeping.run(settings.destroy_interval_seconds), "keeping")
         kit.spawn(waker.run(), "waker")
         kit.spawn(webhooks.run(settings.stream_poll_seconds), "webhooks")
+        if switch is not None:
+            kit.spawn(confirmations.run(), "confirmations")
         kit.spawn(matcher.run(kit.channel(settings.reads_target)), "matcher")
         yield Wired(
             servicer=HotlistServicer(parts, webhooks), audit=kit.remote_audit(), decider=kit.remote_decider()
         )
     finally:
+        if switch is not None:
+            await switch.close()
         await pool.close()
 
 

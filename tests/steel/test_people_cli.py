@@ -114,3 +114,26 @@ def test_approvals(plateward) -> None:
     assert "Allowed" in plateward("approvals", "search", approval)
     assert "agency.second-person" in plateward("approvals", "search", approval, ends=REFUSED)
     assert "there is no approval" in plateward("approvals", "search", "nonsense", ends=2)
+
+
+@pytest.mark.req("R-HOT-1")
+def test_entries(plateward) -> None:
+    add = (
+        "entries",
+        "add",
+        "8zzz999",
+        "--category",
+        "stolen-vehicle",
+        "--reason",
+        "reported stolen",
+        "--case",
+        "26-004312",
+    )
+    assert "is none of car" in plateward(*add, "--vehicle", "spaceship", ends=2)
+    entry = ID.search(plateward(*add, "--vehicle", "car", "--state", "US-CA"))[0]
+    assert "nobody yet" in plateward("entries", "list")
+    assert "second person" in plateward("entries", "approve", entry, "--member", "m-1042", ends=REFUSED)
+    assert "8ZZZ999 is looked for" in plateward("entries", "approve", entry)
+    assert "m-1077" in plateward("entries", "list")
+    assert "removed" in plateward("entries", "remove", entry, "--reason", "vehicle recovered")
+    assert entry not in plateward("entries", "list")

@@ -242,6 +242,62 @@ CHARACTER_MATCH_MISSING: CharacterMatch.ValueType  # 4
 """In one of the two only."""
 Global___CharacterMatch: _TypeAlias = CharacterMatch  # noqa: Y015
 
+class _Urgency:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _UrgencyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Urgency.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    URGENCY_UNSPECIFIED: _Urgency.ValueType  # 0
+    URGENCY_URGENT: _Urgency.ValueType  # 1
+    """Within 10 minutes: somebody waits beside the vehicle."""
+    URGENCY_ROUTINE: _Urgency.ValueType  # 2
+    """Within one hour."""
+
+class Urgency(_Urgency, metaclass=_UrgencyEnumTypeWrapper):
+    """How soon the originating agency must answer (NCIC hit confirmation)."""
+
+URGENCY_UNSPECIFIED: Urgency.ValueType  # 0
+URGENCY_URGENT: Urgency.ValueType  # 1
+"""Within 10 minutes: somebody waits beside the vehicle."""
+URGENCY_ROUTINE: Urgency.ValueType  # 2
+"""Within one hour."""
+Global___Urgency: _TypeAlias = Urgency  # noqa: Y015
+
+class _ConfirmationState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ConfirmationStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ConfirmationState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CONFIRMATION_STATE_UNSPECIFIED: _ConfirmationState.ValueType  # 0
+    CONFIRMATION_STATE_WAITING: _ConfirmationState.ValueType  # 1
+    """Asked; the answer is not due yet."""
+    CONFIRMATION_STATE_IN_PROCESS: _ConfirmationState.ValueType  # 2
+    """The originating agency needs longer and said until when."""
+    CONFIRMATION_STATE_OVERDUE: _ConfirmationState.ValueType  # 3
+    """Not answered in time; asked again."""
+    CONFIRMATION_STATE_ANSWERED: _ConfirmationState.ValueType  # 4
+    """Answered."""
+    CONFIRMATION_STATE_UNANSWERED: _ConfirmationState.ValueType  # 5
+    """Asked three times in vain. Final, until it is asked anew."""
+
+class ConfirmationState(_ConfirmationState, metaclass=_ConfirmationStateEnumTypeWrapper):
+    """Where a request for confirmation stands."""
+
+CONFIRMATION_STATE_UNSPECIFIED: ConfirmationState.ValueType  # 0
+CONFIRMATION_STATE_WAITING: ConfirmationState.ValueType  # 1
+"""Asked; the answer is not due yet."""
+CONFIRMATION_STATE_IN_PROCESS: ConfirmationState.ValueType  # 2
+"""The originating agency needs longer and said until when."""
+CONFIRMATION_STATE_OVERDUE: ConfirmationState.ValueType  # 3
+"""Not answered in time; asked again."""
+CONFIRMATION_STATE_ANSWERED: ConfirmationState.ValueType  # 4
+"""Answered."""
+CONFIRMATION_STATE_UNANSWERED: ConfirmationState.ValueType  # 5
+"""Asked three times in vain. Final, until it is asked anew."""
+Global___ConfirmationState: _TypeAlias = ConfirmationState  # noqa: Y015
+
 @_typing.final
 class HotlistEntry(_message.Message):
     """A plate that is looked for."""
@@ -373,6 +429,7 @@ class Hit(_message.Message):
     REJECTION_FIELD_NUMBER: _builtins.int
     ACTION_FIELD_NUMBER: _builtins.int
     LIST_AGE_S_FIELD_NUMBER: _builtins.int
+    CONFIRMATION_FIELD_NUMBER: _builtins.int
     hit_id: _builtins.str
     """Its ID, UUIDv7. Example: "01990e5c-7c2a-7d10-9a31-0c1f6f6cf0aa"."""
     agency_id: _builtins.str
@@ -415,6 +472,10 @@ class Hit(_message.Message):
     def verifications(self) -> _containers.RepeatedCompositeFieldContainer[Global___Verification]:
         """The steps so far."""
 
+    @_builtins.property
+    def confirmation(self) -> Global___Confirmation:
+        """What the originating agency was asked, and what it answered; absent before it was asked."""
+
     def __init__(
         self,
         *,
@@ -433,14 +494,87 @@ class Hit(_message.Message):
         rejection: Global___Rejection.ValueType = ...,
         action: Global___HitAction.ValueType = ...,
         list_age_s: _builtins.int = ...,
+        confirmation: Global___Confirmation | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "raised_at", b"raised_at", "read", b"read"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["confirmation", b"confirmation", "entry", b"entry", "raised_at", b"raised_at", "read", b"read"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "agency_id", b"agency_id", "demotions", b"demotions", "entry", b"entry", "explanation", b"explanation", "hit_id", b"hit_id", "list_age_s", b"list_age_s", "match_kind", b"match_kind", "max_action", b"max_action", "raised_at", b"raised_at", "read", b"read", "rejection", b"rejection", "state", b"state", "verifications", b"verifications", "verifier_id", b"verifier_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "agency_id", b"agency_id", "confirmation", b"confirmation", "demotions", b"demotions", "entry", b"entry", "explanation", b"explanation", "hit_id", b"hit_id", "list_age_s", b"list_age_s", "match_kind", b"match_kind", "max_action", b"max_action", "raised_at", b"raised_at", "read", b"read", "rejection", b"rejection", "state", b"state", "verifications", b"verifications", "verifier_id", b"verifier_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Hit: _TypeAlias = Hit  # noqa: Y015
+
+@_typing.final
+class Confirmation(_message.Message):
+    """One request to the originating agency whether its entry is in force and of this vehicle."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONFIRMATION_ID_FIELD_NUMBER: _builtins.int
+    URGENCY_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    REQUESTED_BY_FIELD_NUMBER: _builtins.int
+    REQUESTED_AT_FIELD_NUMBER: _builtins.int
+    DUE_AT_FIELD_NUMBER: _builtins.int
+    ATTEMPT_FIELD_NUMBER: _builtins.int
+    RESULT_FIELD_NUMBER: _builtins.int
+    ANSWERED_BY_FIELD_NUMBER: _builtins.int
+    REFERENCE_FIELD_NUMBER: _builtins.int
+    ANSWERED_AT_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    confirmation_id: _builtins.str
+    """ID under which the message switch knows it, UUIDv7. Example: "01990e5c-7c2a-7d10-9a31-0c1f6f6cf0ab"."""
+    urgency: Global___Urgency.ValueType
+    """How soon the answer was wanted. Example: URGENCY_URGENT."""
+    state: Global___ConfirmationState.ValueType
+    """Where it stands. Example: CONFIRMATION_STATE_WAITING."""
+    requested_by: _builtins.str
+    """Member who asked. Example: "m-1042"."""
+    attempt: _builtins.int
+    """Which request this is, 1 to 3. Example: 1."""
+    result: Global___RecordsResult.ValueType
+    """The answer. Example: RECORDS_RESULT_CONFIRMED."""
+    answered_by: _builtins.str
+    """Who answered, as they gave it. Example: "Sacramento PD, desk 4"."""
+    reference: _builtins.str
+    """Reference of the answer. Example: "CLETS 261123-1804"."""
+    note: _builtins.str
+    """What they said besides. Example: "hold for owner"."""
+    @_builtins.property
+    def requested_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was first asked. Example: 2026-11-23T18:04:00Z."""
+
+    @_builtins.property
+    def due_at(self) -> _timestamp_pb2.Timestamp:
+        """When the answer to the latest request is due. Example: 2026-11-23T18:14:00Z."""
+
+    @_builtins.property
+    def answered_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was answered. Example: 2026-11-23T18:07:12Z."""
+
+    def __init__(
+        self,
+        *,
+        confirmation_id: _builtins.str = ...,
+        urgency: Global___Urgency.ValueType = ...,
+        state: Global___ConfirmationState.ValueType = ...,
+        requested_by: _builtins.str = ...,
+        requested_at: _timestamp_pb2.Timestamp | None = ...,
+        due_at: _timestamp_pb2.Timestamp | None = ...,
+        attempt: _builtins.int = ...,
+        result: Global___RecordsResult.ValueType = ...,
+        answered_by: _builtins.str = ...,
+        reference: _builtins.str = ...,
+        answered_at: _timestamp_pb2.Timestamp | None = ...,
+        note: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answered_at", b"answered_at", "due_at", b"due_at", "requested_at", b"requested_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered_at", b"answered_at", "answered_by", b"answered_by", "attempt", b"attempt", "confirmation_id", b"confirmation_id", "due_at", b"due_at", "note", b"note", "reference", b"reference", "requested_at", b"requested_at", "requested_by", b"requested_by", "result", b"result", "state", b"state", "urgency", b"urgency"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Confirmation: _TypeAlias = Confirmation  # noqa: Y015
 
 @_typing.final
 class Verification(_message.Message):

@@ -923,6 +923,62 @@ class CompareHitResponse(_message.Message):
 Global___CompareHitResponse: _TypeAlias = CompareHitResponse  # noqa: Y015
 
 @_typing.final
+class RequestConfirmationRequest(_message.Message):
+    """Which hit, and how soon."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HIT_ID_FIELD_NUMBER: _builtins.int
+    URGENCY_FIELD_NUMBER: _builtins.int
+    hit_id: _builtins.str
+    """The hit; compared by the caller."""
+    urgency: _hit_pb2.Urgency.ValueType
+    """How soon the answer is needed. Example: URGENCY_URGENT."""
+    def __init__(
+        self,
+        *,
+        hit_id: _builtins.str = ...,
+        urgency: _hit_pb2.Urgency.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hit_id", b"hit_id", "urgency", b"urgency"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RequestConfirmationRequest: _TypeAlias = RequestConfirmationRequest  # noqa: Y015
+
+@_typing.final
+class RequestConfirmationResponse(_message.Message):
+    """The hit with the request."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HIT_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def hit(self) -> _hit_pb2.Hit:
+        """The hit; `confirmation` says when the answer is due."""
+
+    @_builtins.property
+    def receipt(self) -> _receipt_pb2.Receipt:
+        """Proof that it was recorded."""
+
+    def __init__(
+        self,
+        *,
+        hit: _hit_pb2.Hit | None = ...,
+        receipt: _receipt_pb2.Receipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["hit", b"hit", "receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hit", b"hit", "receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RequestConfirmationResponse: _TypeAlias = RequestConfirmationResponse  # noqa: Y015
+
+@_typing.final
 class CheckRecordsRequest(_message.Message):
     """What the records check said."""
 

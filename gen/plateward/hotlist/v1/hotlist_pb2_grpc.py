@@ -105,6 +105,11 @@ class HotlistServiceStub:
                 request_serializer=plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.CompareHitRequest.SerializeToString,
                 response_deserializer=plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.CompareHitResponse.FromString,
                 _registered_method=True)
+        self.RequestConfirmation = channel.unary_unary(
+                '/plateward.hotlist.v1.HotlistService/RequestConfirmation',
+                request_serializer=plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.RequestConfirmationRequest.SerializeToString,
+                response_deserializer=plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.RequestConfirmationResponse.FromString,
+                _registered_method=True)
         self.CheckRecords = channel.unary_unary(
                 '/plateward.hotlist.v1.HotlistService/CheckRecords',
                 request_serializer=plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.CheckRecordsRequest.SerializeToString,
@@ -234,6 +239,13 @@ class HotlistServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RequestConfirmation(self, request, context):
+        """Ask the originating agency, through the message switch, whether its entry is in force and of this vehicle.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CheckRecords(self, request, context):
         """Record the records check (CLETS).
         """
@@ -341,6 +353,11 @@ def add_HotlistServiceServicer_to_server(servicer, server):
                     servicer.CompareHit,
                     request_deserializer=plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.CompareHitRequest.FromString,
                     response_serializer=plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.CompareHitResponse.SerializeToString,
+            ),
+            'RequestConfirmation': grpc.unary_unary_rpc_method_handler(
+                    servicer.RequestConfirmation,
+                    request_deserializer=plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.RequestConfirmationRequest.FromString,
+                    response_serializer=plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.RequestConfirmationResponse.SerializeToString,
             ),
             'CheckRecords': grpc.unary_unary_rpc_method_handler(
                     servicer.CheckRecords,
@@ -747,6 +764,33 @@ class HotlistService:
             '/plateward.hotlist.v1.HotlistService/CompareHit',
             plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.CompareHitRequest.SerializeToString,
             plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.CompareHitResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RequestConfirmation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/plateward.hotlist.v1.HotlistService/RequestConfirmation',
+            plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.RequestConfirmationRequest.SerializeToString,
+            plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.RequestConfirmationResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -61,6 +61,8 @@ class HotlistServiceStub:
     """Take a hit: from now on one named person verifies it."""
     CompareHit: _grpc.UnaryUnaryMultiCallable[_hotlist_pb2.CompareHitRequest, _hotlist_pb2.CompareHitResponse]
     """Record what the comparison of picture and entry showed."""
+    RequestConfirmation: _grpc.UnaryUnaryMultiCallable[_hotlist_pb2.RequestConfirmationRequest, _hotlist_pb2.RequestConfirmationResponse]
+    """Ask the originating agency, through the message switch, whether its entry is in force and of this vehicle."""
     CheckRecords: _grpc.UnaryUnaryMultiCallable[_hotlist_pb2.CheckRecordsRequest, _hotlist_pb2.CheckRecordsResponse]
     """Record the records check (CLETS)."""
     RecordAction: _grpc.UnaryUnaryMultiCallable[_hotlist_pb2.RecordActionRequest, _hotlist_pb2.RecordActionResponse]
@@ -105,6 +107,8 @@ class HotlistServiceAsyncStub(HotlistServiceStub):
     """Take a hit: from now on one named person verifies it."""
     CompareHit: _aio.UnaryUnaryMultiCallable[_hotlist_pb2.CompareHitRequest, _hotlist_pb2.CompareHitResponse]  # type: ignore[assignment]
     """Record what the comparison of picture and entry showed."""
+    RequestConfirmation: _aio.UnaryUnaryMultiCallable[_hotlist_pb2.RequestConfirmationRequest, _hotlist_pb2.RequestConfirmationResponse]  # type: ignore[assignment]
+    """Ask the originating agency, through the message switch, whether its entry is in force and of this vehicle."""
     CheckRecords: _aio.UnaryUnaryMultiCallable[_hotlist_pb2.CheckRecordsRequest, _hotlist_pb2.CheckRecordsResponse]  # type: ignore[assignment]
     """Record the records check (CLETS)."""
     RecordAction: _aio.UnaryUnaryMultiCallable[_hotlist_pb2.RecordActionRequest, _hotlist_pb2.RecordActionResponse]  # type: ignore[assignment]
@@ -230,6 +234,14 @@ class HotlistServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_hotlist_pb2.CompareHitResponse, _abc.Awaitable[_hotlist_pb2.CompareHitResponse]]:
         """Record what the comparison of picture and entry showed."""
+
+    @_abc_1.abstractmethod
+    def RequestConfirmation(
+        self,
+        request: _hotlist_pb2.RequestConfirmationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_hotlist_pb2.RequestConfirmationResponse, _abc.Awaitable[_hotlist_pb2.RequestConfirmationResponse]]:
+        """Ask the originating agency, through the message switch, whether its entry is in force and of this vehicle."""
 
     @_abc_1.abstractmethod
     def CheckRecords(
