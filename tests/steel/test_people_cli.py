@@ -125,7 +125,7 @@ def test_entries(plateward) -> None:
         "--category",
         "stolen-vehicle",
         "--reason",
-        "reported stolen",
+        "taken from a driveway on Laguna Blvd",
         "--case",
         "26-004312",
     )
