@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from random import Random
 from types import SimpleNamespace
-from zoneinfo import ZoneInfo
 
 import pytest
+from psycopg.conninfo import make_conninfo
 
+from servicekit.database import Pool
+from tests.common.databases import migrated
 from tests.common.histories import World
 from tests.unit.reads.builders import NOW
+
+
+@pytest.fixture
+async def pool(database_url: str) -> AsyncIterator[Pool]:
+    """A server with a summer time: the services' clock is UTC, whatever theirs is."""
+    url = make_conninfo(database_url, options="-c TimeZone=America/Los_Angeles")
+    async with migrated(url, "services.reads") as opened:
+        yield opened
 
 
 @pytest.mark.req("R-RET-1")
@@ -20,9 +31,7 @@ async def test_no_expired_read_is_seen_no_held_one_is_lost_and_certificates_add_
     pool, ingest, purger, retention, holds, search, access, clock, call, seed: int
 ) -> None:
     # Half of them begin two days before the clocks of California change.
-    clock.time = (
-        NOW if seed % 2 else NOW.replace(day=6, month=3, hour=9, tzinfo=ZoneInfo("America/Los_Angeles"))
-    )
+    clock.time = NOW if seed % 2 else NOW.replace(day=6, month=3)
     parts = SimpleNamespace(
         pool=pool, ingest=ingest, purger=purger, retention=retention, holds=holds, search=search, access=access, clock=clock, call=call,
     )  # fmt: skip
