@@ -17,8 +17,9 @@ denies contains "agency.member-unknown" if {
 	not input.member.known
 }
 
+# Also a partner's member, where the partner keeps its register here: whom the own agency suspends is nobody's guest.
 denies contains "agency.account-inactive" if {
-	own_member
+	platform.user
 	input.member.known
 	not input.member.active
 }
