@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 from google.protobuf import json_format
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from clients.cli.calls import HERE, Connect, ask, id_column, moment, recorded, word
@@ -18,7 +19,7 @@ from servicekit.scopes import request_digest
 
 app = typer.Typer(
     no_args_is_help=True,
-    short_help="Wide searches and their second person: list, grant, make the one that was approved.",
+    short_help="Wide searches and their second person: list, grant, refuse, make the one that was approved.",
     help="Second-person approvals. A search wider than the policy lets one person make (days, cameras, agencies) is refused by "
     "agency.second-person: ask with [bold]plateward search … --ask-approval[/]. Somebody else, a supervisor or the designee, sees "
     "exactly that search and grants it; then it can be made once, within the hour, by who asked.",
@@ -39,7 +40,7 @@ def list_approvals(
     table = Table(id_column("approval"), "asked", "who", "what", "why", "state")
     for a in ask(connect, member, "ListApprovals", access_pb2.ListApprovalsRequest()).approvals:
         state = word(access_pb2.ApprovalState, a.state, "APPROVAL_STATE_")
-        colour = {"requested": "yellow", "granted": "green"}.get(state, "dim")
+        colour = {"requested": "yellow", "granted": "green", "refused": "red"}.get(state, "dim")
         by = (
             f", granted by {a.granted_by}"
             if a.granted_by and state != "granted"
@@ -47,6 +48,8 @@ def list_approvals(
             if a.granted_by
             else ""
         )
+        if a.refused_by:
+            by = f" by {a.refused_by}: {escape(a.refusal)}"
         table.add_row(
             a.approval_id, moment(a.requested_at), f"{a.requester_id}\n{a.requester_name}", _what(a), _why(a.purpose),
             f"[{colour}]{state}[/]{by}\n[dim]until {moment(a.expires_at)}[/]",
@@ -67,6 +70,22 @@ def grant(
     print(
         f"Granted until {moment(answer.expires_at)}. Who asked makes it with: plateward approvals search {approval}"
     )
+    recorded(connect, answer.receipt)
+
+
+@app.command()
+def refuse(
+    approval: ApprovalId,
+    reason: Annotated[str, typer.Option(help="Why; who asked reads it.")],
+    member: Annotated[
+        str, typer.Option("--member", help="Member who refuses: a supervisor or the designee, not who asks.")
+    ] = SUPERVISOR,
+    connect: Connect = HERE,
+) -> None:
+    """Refuse somebody else's search, or take back what was granted and not made yet."""
+    request = access_pb2.RefuseApprovalRequest(approval_id=approval, reason=reason)
+    answer = ask(connect, member, "RefuseApproval", request)
+    print(f"Refused to {answer.approval.requester_id}, who is told: {reason}")
     recorded(connect, answer.receipt)
 
 

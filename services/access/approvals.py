@@ -7,12 +7,13 @@ Rules
 3. It holds for one member, one action and one request, byte by byte, for ``HOLDS`` after it was granted, and once. The
    following pages of that one query belong to it.
 4. A request that nobody granted lapses after ``WAITS``.
+5. A second person may also say no, with a reason, as long as the query was not made: from then on it never is.
 """
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 from google.protobuf import json_format
@@ -42,14 +43,18 @@ VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 _OWN = "SELECT * FROM approvals WHERE approval_id = %s AND agency_id = %s"
 _GRANT = """
 UPDATE approvals SET granted_by = %s, expires_at = %s
-WHERE approval_id = %s AND granted_by = '' AND expires_at > %s RETURNING *
+WHERE approval_id = %s AND granted_by = '' AND refused_by = '' AND expires_at > %s RETURNING *
+"""
+_REFUSE = """
+UPDATE approvals SET refused_by = %s, refusal = %s
+WHERE approval_id = %s AND refused_by = '' AND used_at IS NULL AND expires_at > %s RETURNING *
 """
 _HOLDS = """
 SELECT used_at IS NULL AS unused FROM approvals
 WHERE approval_id = %s AND agency_id = %s AND requester_id = %s AND action = %s AND request_digest = %s
-  AND granted_by <> '' AND expires_at > %s
+  AND granted_by <> '' AND refused_by = '' AND expires_at > %s
 """
-_USE = "UPDATE approvals SET used_at = %s, used_by = %s WHERE approval_id = %s AND used_at IS NULL RETURNING 1 AS used"
+_USE = "UPDATE approvals SET used_at = %s, used_by = %s WHERE approval_id = %s AND used_at IS NULL AND refused_by = '' RETURNING 1 AS used"
 _PAGE = """
 SELECT * FROM approvals WHERE agency_id = %s AND (%s::uuid IS NULL OR approval_id < %s::uuid)
 ORDER BY approval_id DESC LIMIT %s
@@ -105,6 +110,28 @@ class Approvals:
             PlatewardError: NOT_FOUND; DENIED_BY_POLICY for one's own; WRONG_STATE when it is granted or has lapsed.
         """
         now = self._clock.now()
+        return await self._decide(
+            approval_id, subject, (_GRANT, (subject.member_id, now + HOLDS, approval_id, now)), now,
+            "this approval was granted or refused before, or has lapsed: the requester asks anew",
+        )  # fmt: skip
+
+    async def refuse(
+        self, approval_id: str, reason: str, subject: types_pb2.Subject
+    ) -> tuple[access_pb2.Approval, access_pb2.Approval]:
+        """Say no to somebody else's query; return the approval before and after.
+
+        Raises:
+            PlatewardError: NOT_FOUND; DENIED_BY_POLICY for one's own; WRONG_STATE when it is refused, used or has lapsed.
+        """
+        now = self._clock.now()
+        return await self._decide(
+            approval_id, subject, (_REFUSE, (subject.member_id, reason, approval_id, now)), now,
+            "this approval was refused before, was used, or has lapsed: there is nothing left to refuse",
+        )  # fmt: skip
+
+    async def _decide(
+        self, approval_id: str, subject: types_pb2.Subject, change: tuple[LiteralString, tuple[Any, ...]], now: datetime, too_late: str
+    ) -> tuple[access_pb2.Approval, access_pb2.Approval]:  # fmt: skip
         async with self._pool.connection() as connection:
             row = await (await connection.execute(_OWN, (approval_id, subject.agency_id))).fetchone()
             if row is None:
@@ -115,16 +142,12 @@ class Approvals:
             if row["requester_id"] == subject.member_id:
                 raise PlatewardError(
                     errors_pb2.ERROR_REASON_DENIED_BY_POLICY,
-                    "nobody approves their own query: ask a second person",
+                    "nobody decides on their own query: ask a second person",
                     metadata={"rule": "platform.second-person"},
                 )
-            found = await connection.execute(_GRANT, (subject.member_id, now + HOLDS, approval_id, now))
-            after = await found.fetchone()
+            after = await (await connection.execute(*change)).fetchone()
         if after is None:
-            raise PlatewardError(
-                errors_pb2.ERROR_REASON_WRONG_STATE,
-                "this approval was granted before, or has lapsed: the requester asks anew",
-            )
+            raise PlatewardError(errors_pb2.ERROR_REASON_WRONG_STATE, too_late)
         return approval_of(row, now), approval_of(after, now)
 
     async def holds(self, request: access_pb2.DecideRequest) -> bool:
@@ -166,6 +189,7 @@ def approval_of(row: DictRow, now: datetime) -> access_pb2.Approval:
         action=action_pb2.Action.Value(row["action"]), purpose=types_pb2.Purpose.FromString(row["purpose"]),
         request_type=row["request_type"], request_json=json_format.MessageToJson(query, indent=None),
         request_digest=row["request_digest"], granted_by=row["granted_by"], state=_state(row, now),
+        refused_by=row["refused_by"], refusal=row["refusal"],
     )  # fmt: skip
     made.requested_at.FromDatetime(row["requested_at"])
     made.expires_at.FromDatetime(row["expires_at"])
@@ -175,6 +199,8 @@ def approval_of(row: DictRow, now: datetime) -> access_pb2.Approval:
 def _state(row: DictRow, now: datetime) -> access_pb2.ApprovalState.ValueType:
     if row["used_at"] is not None:
         return access_pb2.APPROVAL_STATE_USED
+    if row["refused_by"]:
+        return access_pb2.APPROVAL_STATE_REFUSED
     if row["expires_at"] <= now:
         return access_pb2.APPROVAL_STATE_LAPSED
     return access_pb2.APPROVAL_STATE_GRANTED if row["granted_by"] else access_pb2.APPROVAL_STATE_REQUESTED

@@ -45,6 +45,20 @@ class ApprovalMethods:
         )
         return access_pb2.GrantApprovalResponse(expires_at=after.expires_at)
 
+    async def RefuseApproval(
+        self, request: access_pb2.RefuseApprovalRequest, context: Any
+    ) -> access_pb2.RefuseApprovalResponse:
+        call = current()
+        before, after = await self._approvals.refuse(request.approval_id, request.reason, call.subject)
+        call.changed(
+            "approval",
+            request.approval_id,
+            f"refused to {after.requester_id}: {request.reason}",
+            before=before.SerializeToString(deterministic=True),
+            after=after.SerializeToString(deterministic=True),
+        )
+        return access_pb2.RefuseApprovalResponse(approval=after)
+
     async def ListApprovals(
         self, request: access_pb2.ListApprovalsRequest, context: Any
     ) -> access_pb2.ListApprovalsResponse:

@@ -146,6 +146,33 @@ async def test_it_waits_for_the_second_person_and_then_lapses(access: Access) ->
 
 
 @pytest.mark.req("R-ACC-1")
+async def test_a_second_person_may_say_no_and_then_it_is_never_made(access: Access) -> None:
+    query = wide()
+    approval_id = await access.approvals.request(asking(query), OFFICER)
+    own = await refused(access.approvals.refuse(approval_id, "not needed", OFFICER))
+    assert own.reason == e.ERROR_REASON_DENIED_BY_POLICY
+    before, after = await access.approvals.refuse(approval_id, "three days are enough", SUPERVISOR)
+    assert (before.state, after.state) == (
+        access_pb2.APPROVAL_STATE_REQUESTED,
+        access_pb2.APPROVAL_STATE_REFUSED,
+    )
+    assert (after.refused_by, after.refusal) == ("m-1077", "three days are enough")
+    for again in (access.approvals.grant(approval_id, SUPERVISOR), access.approvals.refuse(approval_id, "no", SUPERVISOR)):  # fmt: skip
+        assert (await refused(again)).reason == e.ERROR_REASON_WRONG_STATE
+    assert not await access.approvals.holds(call(query, approval_id))
+
+
+async def test_what_was_granted_can_be_taken_back_until_it_is_used(access: Access) -> None:
+    query = wide()
+    taken_back, used = await granted(access, query), await granted(access, wide(24))
+    assert await access.approvals.use(call(wide(24), used))
+    await access.approvals.refuse(taken_back, "the case is closed", SUPERVISOR)
+    assert not await access.approvals.holds(call(query, taken_back))
+    assert not await access.approvals.use(call(query, taken_back))
+    late = await refused(access.approvals.refuse(used, "too late", SUPERVISOR))
+    assert late.reason == e.ERROR_REASON_WRONG_STATE
+
+
 async def test_a_request_that_nobody_grants_lapses(access: Access) -> None:
     approval_id = await access.approvals.request(asking(wide()), OFFICER)
     access.clock.time = NOW + timedelta(hours=24)

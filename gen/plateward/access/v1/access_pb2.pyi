@@ -203,6 +203,8 @@ class _ApprovalStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Approva
     """The query was made."""
     APPROVAL_STATE_LAPSED: _ApprovalState.ValueType  # 4
     """Neither granted nor used in time."""
+    APPROVAL_STATE_REFUSED: _ApprovalState.ValueType  # 5
+    """A second person said no."""
 
 class ApprovalState(_ApprovalState, metaclass=_ApprovalStateEnumTypeWrapper):
     """Where a request for approval stands."""
@@ -216,6 +218,8 @@ APPROVAL_STATE_USED: ApprovalState.ValueType  # 3
 """The query was made."""
 APPROVAL_STATE_LAPSED: ApprovalState.ValueType  # 4
 """Neither granted nor used in time."""
+APPROVAL_STATE_REFUSED: ApprovalState.ValueType  # 5
+"""A second person said no."""
 Global___ApprovalState: _TypeAlias = ApprovalState  # noqa: Y015
 
 @_typing.final
@@ -1919,6 +1923,62 @@ class GrantApprovalResponse(_message.Message):
 Global___GrantApprovalResponse: _TypeAlias = GrantApprovalResponse  # noqa: Y015
 
 @_typing.final
+class RefuseApprovalRequest(_message.Message):
+    """Somebody else's query that is not to be made."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APPROVAL_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    approval_id: _builtins.str
+    """The approval."""
+    reason: _builtins.str
+    """Why; the requester reads it. Example: "three days are enough for this case"."""
+    def __init__(
+        self,
+        *,
+        approval_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval_id", b"approval_id", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RefuseApprovalRequest: _TypeAlias = RefuseApprovalRequest  # noqa: Y015
+
+@_typing.final
+class RefuseApprovalResponse(_message.Message):
+    """Refused."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APPROVAL_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def approval(self) -> Global___Approval:
+        """The approval as refused."""
+
+    @_builtins.property
+    def receipt(self) -> _receipt_pb2.Receipt:
+        """Proof that it was recorded."""
+
+    def __init__(
+        self,
+        *,
+        approval: Global___Approval | None = ...,
+        receipt: _receipt_pb2.Receipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["approval", b"approval", "receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval", b"approval", "receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RefuseApprovalResponse: _TypeAlias = RefuseApprovalResponse  # noqa: Y015
+
+@_typing.final
 class Approval(_message.Message):
     """A wide query that waits for its second person, or had one."""
 
@@ -1936,6 +1996,8 @@ class Approval(_message.Message):
     REQUESTED_AT_FIELD_NUMBER: _builtins.int
     GRANTED_BY_FIELD_NUMBER: _builtins.int
     EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    REFUSED_BY_FIELD_NUMBER: _builtins.int
+    REFUSAL_FIELD_NUMBER: _builtins.int
     approval_id: _builtins.str
     """Its ID, UUIDv7."""
     requester_id: _builtins.str
@@ -1954,6 +2016,10 @@ class Approval(_message.Message):
     """Where it stands. Example: APPROVAL_STATE_REQUESTED."""
     granted_by: _builtins.str
     """Who granted it. Example: "m-1077"."""
+    refused_by: _builtins.str
+    """Second person who refused it. Example: "m-1077"."""
+    refusal: _builtins.str
+    """Why it was refused. Example: "three days are enough for this case"."""
     @_builtins.property
     def purpose(self) -> _types_pb2.Purpose:
         """Why."""
@@ -1981,10 +2047,12 @@ class Approval(_message.Message):
         requested_at: _timestamp_pb2.Timestamp | None = ...,
         granted_by: _builtins.str = ...,
         expires_at: _timestamp_pb2.Timestamp | None = ...,
+        refused_by: _builtins.str = ...,
+        refusal: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "purpose", b"purpose", "requested_at", b"requested_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "approval_id", b"approval_id", "expires_at", b"expires_at", "granted_by", b"granted_by", "purpose", b"purpose", "request_digest", b"request_digest", "request_json", b"request_json", "request_type", b"request_type", "requested_at", b"requested_at", "requester_id", b"requester_id", "requester_name", b"requester_name", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "approval_id", b"approval_id", "expires_at", b"expires_at", "granted_by", b"granted_by", "purpose", b"purpose", "refusal", b"refusal", "refused_by", b"refused_by", "request_digest", b"request_digest", "request_json", b"request_json", "request_type", b"request_type", "requested_at", b"requested_at", "requester_id", b"requester_id", "requester_name", b"requester_name", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

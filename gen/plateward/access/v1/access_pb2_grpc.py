@@ -140,6 +140,11 @@ class AccessServiceStub:
                 request_serializer=plateward_dot_access_dot_v1_dot_access__pb2.GrantApprovalRequest.SerializeToString,
                 response_deserializer=plateward_dot_access_dot_v1_dot_access__pb2.GrantApprovalResponse.FromString,
                 _registered_method=True)
+        self.RefuseApproval = channel.unary_unary(
+                '/plateward.access.v1.AccessService/RefuseApproval',
+                request_serializer=plateward_dot_access_dot_v1_dot_access__pb2.RefuseApprovalRequest.SerializeToString,
+                response_deserializer=plateward_dot_access_dot_v1_dot_access__pb2.RefuseApprovalResponse.FromString,
+                _registered_method=True)
         self.ListApprovals = channel.unary_unary(
                 '/plateward.access.v1.AccessService/ListApprovals',
                 request_serializer=plateward_dot_access_dot_v1_dot_access__pb2.ListApprovalsRequest.SerializeToString,
@@ -313,6 +318,13 @@ class AccessServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RefuseApproval(self, request, context):
+        """Refuse somebody else's wide query, or take back an approval that was not used yet.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListApprovals(self, request, context):
         """The requests for approval of one's agency: what is asked, by whom, for which scope.
         """
@@ -448,6 +460,11 @@ def add_AccessServiceServicer_to_server(servicer, server):
                     servicer.GrantApproval,
                     request_deserializer=plateward_dot_access_dot_v1_dot_access__pb2.GrantApprovalRequest.FromString,
                     response_serializer=plateward_dot_access_dot_v1_dot_access__pb2.GrantApprovalResponse.SerializeToString,
+            ),
+            'RefuseApproval': grpc.unary_unary_rpc_method_handler(
+                    servicer.RefuseApproval,
+                    request_deserializer=plateward_dot_access_dot_v1_dot_access__pb2.RefuseApprovalRequest.FromString,
+                    response_serializer=plateward_dot_access_dot_v1_dot_access__pb2.RefuseApprovalResponse.SerializeToString,
             ),
             'ListApprovals': grpc.unary_unary_rpc_method_handler(
                     servicer.ListApprovals,
@@ -1038,6 +1055,33 @@ class AccessService:
             '/plateward.access.v1.AccessService/GrantApproval',
             plateward_dot_access_dot_v1_dot_access__pb2.GrantApprovalRequest.SerializeToString,
             plateward_dot_access_dot_v1_dot_access__pb2.GrantApprovalResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RefuseApproval(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/plateward.access.v1.AccessService/RefuseApproval',
+            plateward_dot_access_dot_v1_dot_access__pb2.RefuseApprovalRequest.SerializeToString,
+            plateward_dot_access_dot_v1_dot_access__pb2.RefuseApprovalResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -75,6 +75,8 @@ class AccessServiceStub:
     """Ask for a second person's approval of a wide query."""
     GrantApproval: _grpc.UnaryUnaryMultiCallable[_access_pb2.GrantApprovalRequest, _access_pb2.GrantApprovalResponse]
     """Approve somebody else's wide query."""
+    RefuseApproval: _grpc.UnaryUnaryMultiCallable[_access_pb2.RefuseApprovalRequest, _access_pb2.RefuseApprovalResponse]
+    """Refuse somebody else's wide query, or take back an approval that was not used yet."""
     ListApprovals: _grpc.UnaryUnaryMultiCallable[_access_pb2.ListApprovalsRequest, _access_pb2.ListApprovalsResponse]
     """The requests for approval of one's agency: what is asked, by whom, for which scope."""
     PutCase: _grpc.UnaryUnaryMultiCallable[_access_pb2.PutCaseRequest, _access_pb2.PutCaseResponse]
@@ -131,6 +133,8 @@ class AccessServiceAsyncStub(AccessServiceStub):
     """Ask for a second person's approval of a wide query."""
     GrantApproval: _aio.UnaryUnaryMultiCallable[_access_pb2.GrantApprovalRequest, _access_pb2.GrantApprovalResponse]  # type: ignore[assignment]
     """Approve somebody else's wide query."""
+    RefuseApproval: _aio.UnaryUnaryMultiCallable[_access_pb2.RefuseApprovalRequest, _access_pb2.RefuseApprovalResponse]  # type: ignore[assignment]
+    """Refuse somebody else's wide query, or take back an approval that was not used yet."""
     ListApprovals: _aio.UnaryUnaryMultiCallable[_access_pb2.ListApprovalsRequest, _access_pb2.ListApprovalsResponse]  # type: ignore[assignment]
     """The requests for approval of one's agency: what is asked, by whom, for which scope."""
     PutCase: _aio.UnaryUnaryMultiCallable[_access_pb2.PutCaseRequest, _access_pb2.PutCaseResponse]  # type: ignore[assignment]
@@ -310,6 +314,14 @@ class AccessServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_access_pb2.GrantApprovalResponse, _abc.Awaitable[_access_pb2.GrantApprovalResponse]]:
         """Approve somebody else's wide query."""
+
+    @_abc_1.abstractmethod
+    def RefuseApproval(
+        self,
+        request: _access_pb2.RefuseApprovalRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_access_pb2.RefuseApprovalResponse, _abc.Awaitable[_access_pb2.RefuseApprovalResponse]]:
+        """Refuse somebody else's wide query, or take back an approval that was not used yet."""
 
     @_abc_1.abstractmethod
     def ListApprovals(
