@@ -115,8 +115,8 @@ def test_approvals(plateward) -> None:
     assert "agency.second-person" in plateward("approvals", "search", approval, ends=REFUSED)
     assert "there is no approval" in plateward("approvals", "search", "nonsense", ends=2)
     other = ID.findall(plateward(*wide, "--ask-approval"))[0]
-    assert "Refused to m-1042" in plateward("approvals", "refuse", other, "--reason", "three days are enough")
-    assert "three days are enough" in plateward("approvals", "list")
+    assert "Refused to m-1042" in plateward("approvals", "refuse", other, "--reason", "three-days-do")
+    assert "three-days-do" in plateward("approvals", "list")
     assert "granted or refused before" in plateward("approvals", "grant", other, ends=REFUSED)
     plateward("approvals", "search", other, ends=REFUSED)
 
