@@ -24,11 +24,13 @@ from training import (
     package,
     pseudo,
     reader_data,
+    state_scores,
     train_detector,
     train_reader,
+    train_state,
 )
 
-STEPS = ("data", "detector", "reader", "pseudo", "reader2", "export", "evaluate")
+STEPS = ("data", "detector", "reader", "pseudo", "reader2", "state", "export", "evaluate")
 # Found on the training folder's valid part: below, more false plates than true ones appear.
 PLATE_THRESHOLD, VEHICLE_THRESHOLD = 0.3, 0.35
 READABLE, SHORTEST = 0.3, 2
@@ -45,6 +47,7 @@ class Plan:
     scenes: int
     detector_minutes: float
     reader_minutes: float
+    state_minutes: float
     threads: int
     workers: int
     version: str
@@ -64,6 +67,7 @@ def _arguments() -> tuple[str, Plan]:
     parser.add_argument("--scenes", type=int, default=600, help="generated street scenes for the detector")
     parser.add_argument("--detector-minutes", type=float, default=45)
     parser.add_argument("--reader-minutes", type=float, default=22, help="for each of the two stages")
+    parser.add_argument("--state-minutes", type=float, default=30)
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of a network in training")
     parser.add_argument("--workers", type=int, default=2, help="processes that make samples")
     parser.add_argument(
@@ -110,12 +114,26 @@ def train_the_reader(plan: Plan, stage: int) -> None:
     )
 
 
+def train_the_state(plan: Plan) -> None:
+    """Train the network that names the issuing state."""
+    train_state.train(
+        plan.data,
+        plan.out,
+        minutes=plan.state_minutes,
+        seed=plan.seed,
+        threads=plan.threads,
+        workers=plan.workers,
+    )
+
+
 def label_the_rest(plan: Plan) -> None:
     """Let the first reader label what nobody did."""
     reader = export.export_reader(plan.out / "reader-1" / "reader.pt", plan.out / "reader-1.onnx")
     detector = export.export_detector(plan.out / "detector.pt", plan.out / "detector.onnx")
     limits = Limits(PLATE_THRESHOLD, VEHICLE_THRESHOLD, READABLE, SHORTEST, temperature=1.0)
-    folder = package.package(detector, reader, limits, "first-stage", plan.out / "first-stage")
+    folder = package.package(
+        {"detector": detector, "reader": reader}, limits, "first-stage", plan.out / "first-stage"
+    )
     count = pseudo.build(
         plan.data, plan.out / "pseudo.npz", Pipeline.load(folder), Reader(Engine(reader.read_bytes()))
     )
@@ -130,8 +148,14 @@ def export_models(plan: Plan) -> None:
     small_detector = export.quantise_detector(detector, plan.out / "detector.int8.onnx", photos, plan.seed)
     small_reader = export.quantise_reader(reader, plan.out / "reader.int8.onnx", _reader_chunks(plan, 2)[0])
     temperature = calibrate.temperature(small_reader, plan.data, plan.seed)
-    limits = Limits(PLATE_THRESHOLD, VEHICLE_THRESHOLD, READABLE, SHORTEST, temperature)
-    package.package(small_detector, small_reader, limits, plan.version, plan.out / "models")
+    state = export.export_state(plan.out / "state.pt", plan.out / "state.onnx")
+    small_state = export.quantise_state(state, plan.out / "state.int8.onnx", plan.data, plan.seed)
+    least, state_temperature = state_scores.calibrated(small_state, plan.data)
+    limits = Limits(
+        PLATE_THRESHOLD, VEHICLE_THRESHOLD, READABLE, SHORTEST, temperature, least, state_temperature
+    )
+    models = {"detector": small_detector, "reader": small_reader, "state": small_state}
+    package.package(models, limits, plan.version, plan.out / "models")
 
 
 def evaluate_models(plan: Plan) -> None:
@@ -153,6 +177,7 @@ def main() -> None:
         "reader": lambda p: train_the_reader(p, 1),
         "pseudo": label_the_rest,
         "reader2": lambda p: train_the_reader(p, 2),
+        "state": train_the_state,
         "export": export_models,
         "evaluate": evaluate_models,
     }

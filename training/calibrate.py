@@ -26,20 +26,20 @@ def calibration_error(confidences: Sequence[float], right: Sequence[bool]) -> fl
     return float(sum(b.sum() * abs(sure[b].mean() - hit[b].mean()) for b in used) / max(1, len(sure)))
 
 
-def _held_back(model: Path, folder: Path, seed: int) -> tuple[Float, list[str]]:
+def held_back(model: bytes, folder: Path, seed: int) -> tuple[Float, list[str]]:
     """Logits of degraded copies of the plate pictures that training never saw, and their texts."""
     grey = np.full((540, 960), 110, np.uint8)
     maker = CropMaker(seed, data.font_files(folder)[:1], [grey])
     samples = [
         maker.from_photo(p, t) for p, t in data.plate_pictures(folder, held_back=True) for _ in range(COPIES)
     ]
-    logits = Engine(model.read_bytes()).run(normalise(np.stack([s.crop for s in samples])))[0]
+    logits = Engine(model).run(normalise(np.stack([s.crop for s in samples])))[0]
     return logits, [s.text for s in samples]
 
 
 def temperature(model: Path, folder: Path, seed: int) -> float:
     """The temperature with the least calibration error on held-back plate pictures."""
-    logits, texts = _held_back(model, folder, seed)
+    logits, texts = held_back(model.read_bytes(), folder, seed)
     errors = []
     for candidate in CANDIDATES:
         readings = [decode(columns) for columns in softmax(logits, float(candidate))]

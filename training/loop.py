@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 WARM_UP_STEPS = 150
+GENTLE = 0.25  # rate of a backbone that has learnt before, relative to the others
 FLOOR = 0.02  # the learning rate's last value, relative to its peak
 
 
@@ -45,9 +46,11 @@ class Trainer:
     ) -> None:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model = model.to(self.device, memory_format=torch.channels_last)
-        self.optimiser = torch.optim.AdamW(
-            self.model.parameters(), rate, weight_decay=0.02, betas=(0.9, 0.98)
-        )
+        parts: dict[float, list[nn.Parameter]] = {}
+        for name, value in self.model.named_parameters():
+            parts.setdefault(GENTLE if name.startswith("backbone.") else 1.0, []).append(value)
+        groups = [{"params": values, "share": share} for share, values in parts.items()]
+        self.optimiser = torch.optim.AdamW(groups, rate, weight_decay=0.02, betas=(0.9, 0.98))
         self.checkpoint, self.rate, self.average = checkpoint, rate, average
         self.clock, self.step = Clock(minutes), 0
         self.averaged = {k: v.detach().clone().float() for k, v in self.model.state_dict().items()}
@@ -67,12 +70,20 @@ class Trainer:
             self.model.load_state_dict(torch.load(weights, map_location=self.device, weights_only=True))
             self.averaged = {k: v.detach().clone().float() for k, v in self.model.state_dict().items()}
 
+    def start_with(self, weights: dict[str, torch.Tensor], part: str) -> None:
+        """Begin with weights that a part of the model, named by its prefix, has learnt elsewhere."""
+        if self.step == 0:
+            own = self.model.state_dict()
+            own.update({f"{part}{name}": value for name, value in weights.items()})
+            self.model.load_state_dict(own)
+            self.averaged = {k: v.detach().clone().float() for k, v in own.items()}
+
     def update(self, loss: torch.Tensor, clip: float) -> None:
         """One optimiser step with warm-up and cosine decay over the clock's time."""
         progress = self.clock.progress()
         decay = FLOOR + (1 - FLOOR) * 0.5 * (1 + math.cos(math.pi * progress))
         for group in self.optimiser.param_groups:
-            group["lr"] = self.rate * min(1.0, (self.step + 1) / WARM_UP_STEPS) * decay
+            group["lr"] = group["share"] * self.rate * min(1.0, (self.step + 1) / WARM_UP_STEPS) * decay
         self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.model.parameters(), clip)

@@ -1,10 +1,13 @@
-"""The two networks. Both are plain 3 x 3 convolutions, which INT8 kernels run fastest."""
+"""The two networks, of layers that INT8 kernels run fast."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from services.recognizer.state import NONE
+from training.backbone import CHANNELS, Lite0
 
 READER_CLASSES = 37  # blank and 36 characters
 CORNER_SCALE = 4.0  # the network's corner outputs are this many times the offset, to keep them near unit size
@@ -59,26 +62,33 @@ class Reader(nn.Module):
 
 
 class Detector(nn.Module):
-    """(n, 3, h, w) BGR in 0..1, h and w multiples of 32, to three maps of logits.
+    """(n, 3, h, w) BGR in 0..1, h and w multiples of 64, to three maps of logits.
 
     plates (n, 13, h/8, w/8): objectness; log distances to left, top, right, bottom in units of 8 px;
     x, y of the four corners as offsets from the box's corners in box widths and heights, times `CORNER_SCALE`.
     vehicles (n, 9, h/16, w/16): objectness; log distances in units of 16 px; four class logits.
     small_vehicles (n, 9, h/8, w/8): the same in units of 8 px, for vehicles too far away for the coarser map.
+
+    Two ways through: plates are small and need all pixels but little depth; what a vehicle is takes depth, learnt on ImageNet, but
+    only half of the pixels. Both meet at strides 8 and 16.
     """
 
-    def __init__(
-        self, widths: tuple[int, int, int, int, int] = (16, 24, 40, 96, 128), neck: int = 40
-    ) -> None:
+    def __init__(self, widths: tuple[int, int, int] = (16, 24, 40), neck: int = 40, wide: int = 64) -> None:
         super().__init__()
-        a, b, c, d, e = widths
+        a, b, c = widths
         self.to8 = nn.Sequential(conv(3, a, 3, 2), conv(a, b, 3, 2), conv(b, c, 3, 2), Residual(c))
-        self.to16 = nn.Sequential(conv(c, d, 3, 2), Residual(d))
-        self.to32 = nn.Sequential(conv(d, e, 3, 2), Residual(e), Residual(e), Residual(e))
-        self.side8, self.side16, self.side32 = conv(c, neck, 1), conv(d, neck, 1), conv(e, neck, 1)
-        self.fuse16, self.fuse8 = conv(neck, neck), conv(neck, neck)
+        self.backbone = Lite0()
+        deep8, deep16, deep32, deep64 = CHANNELS
+        self.side64, self.side32, self.side16 = (
+            conv(deep64, wide, 1),
+            conv(deep32, wide, 1),
+            conv(deep16, wide, 1),
+        )
+        self.fuse32, self.fuse16 = conv(wide, wide), conv(wide, wide)
+        self.down16, self.down8 = conv(wide, neck, 1), conv(deep8, neck, 1)
+        self.side8, self.fuse8 = conv(c, neck, 1), conv(neck, neck)
         self.plates = nn.Sequential(conv(neck, neck), nn.Conv2d(neck, 13, 1))
-        self.vehicles = nn.Sequential(conv(neck, neck), conv(neck, neck), nn.Conv2d(neck, 9, 1))
+        self.vehicles = nn.Sequential(conv(wide, wide), conv(wide, wide), nn.Conv2d(wide, 9, 1))
         self.small_vehicles = nn.Sequential(conv(neck, neck), nn.Conv2d(neck, 9, 1))
         self._start(
             (self.plates[-1], (-4.0, 0.7, 0.2, 0.7, 0.2)), (self.vehicles[-1], (-4.0, 1.0, 0.8, 1.0, 0.8)),
@@ -98,9 +108,27 @@ class Detector(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Pictures to the three maps."""
         at8 = self.to8(x)
-        at16 = self.to16(at8)
-        y16 = self.fuse16(
-            self.side16(at16) + functional.interpolate(self.side32(self.to32(at16)), scale_factor=2.0)
+        deep8, deep16, deep32, deep64 = self.backbone(functional.avg_pool2d(x, 2))
+        y32 = self.fuse32(self.side32(deep32) + functional.interpolate(self.side64(deep64), scale_factor=2.0))
+        y16 = self.fuse16(self.side16(deep16) + functional.interpolate(y32, scale_factor=2.0))
+        y8 = self.fuse8(
+            self.side8(at8) + self.down8(deep8) + functional.interpolate(self.down16(y16), scale_factor=2.0)
         )
-        y8 = self.fuse8(self.side8(at8) + functional.interpolate(y16, scale_factor=2.0))
         return self.plates(y8), self.vehicles(y16), self.small_vehicles(y8)
+
+
+class StateNet(nn.Module):
+    """(n, 3, 128, 224) BGR in 0..1 to (n, states + 1) logits, the last of "no state"."""
+
+    def __init__(self, features: int = 384) -> None:
+        super().__init__()
+        self.backbone = Lite0()
+        self.mix = conv(CHANNELS[-1], features, 1)
+        self.drop = nn.Dropout(0.25)
+        self.head = nn.Linear(features, NONE + 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pictures to logits."""
+        pooled = self.mix(self.backbone(x)[-1]).mean((2, 3))
+        result: Tensor = self.head(self.drop(pooled))
+        return result

@@ -5,17 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
 from services.recognizer.pipeline import MANIFEST, Limits
 
 
-def package(detector: Path, reader: Path, limits: Limits, version: str, folder: Path) -> Path:
-    """Copy both models into `folder` and write their manifest; returns the folder."""
+def package(models: Mapping[str, Path], limits: Limits, version: str, folder: Path) -> Path:
+    """Copy the models (detector, reader, state) into `folder` and write their manifest; returns the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     files = {}
-    for name, source in (("detector", detector), ("reader", reader)):
+    for name, source in models.items():
         target = folder / f"{name}.onnx"
         shutil.copyfile(source, target)
         files[name] = {"file": target.name, "sha256": hashlib.sha256(target.read_bytes()).hexdigest()}

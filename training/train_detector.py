@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
+from training.backbone import imagenet_weights
 from training.data import Photo
 from training.detector_data import DetectorSamples
 from training.loop import Trainer
@@ -116,6 +117,8 @@ def train(
     trainer = Trainer(Detector(), output / "detector.ckpt", minutes=minutes, rate=RATE, average=0.99)
     if start:
         trainer.start_from(start)
+    else:
+        trainer.start_with(imagenet_weights(), "backbone.")
     weights, device = output / "detector.pt", trainer.device
     forward = torch.compile(trainer.model)
     history: list[tuple[float, float]] = []

@@ -33,7 +33,7 @@ def list_models(models: _Folder = None) -> None:
 
     found, console = _loaded(models), Console(highlight=False)
     table = Table("model", "size", "SHA-256", title=f"models {found.version}", title_justify="left")
-    for name, data in (("detector", found.detector), ("reader", found.reader)):
+    for name, data in found.files.items():
         table.add_row(name, f"{len(data) / 1e6:.2f} MB", hashlib.sha256(data).hexdigest())
     console.print(table)
     console.print(

@@ -34,7 +34,7 @@ def load(folder: Path | None, *, threads: int, provider: Provider, cache: Path |
         provider=PROFILES[provider].providers[0],
         operating_point=models.limits.readable,
     )
-    for name, data in (("detector", models.detector), ("reader", models.reader)):
+    for name, data in models.files.items():
         described.models.add(name=name, sha256=hashlib.sha256(data).hexdigest(), size=len(data))
     pipeline = Pipeline.load(folder, threads=threads, provider=provider, cache=cache)
     return Loaded(pipeline, decoder(provider), described)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from services.recognizer.read import Reader, Reading
 from services.recognizer.rectify import box_corners, rectify
 from services.recognizer.results import Float, Image, PlateRead, Recognition, VehicleRead
 from services.recognizer.second_look import agreed, other_cuts
+from services.recognizer.state import StateReader
 from services.recognizer.vehicle import colour
 
 MODELS_FOLDER = Path(__file__).parent / "models"
@@ -37,6 +39,8 @@ class Limits:
         readable: least confidence of a text that is given.
         shortest: least number of characters of such a text.
         temperature: calibrates the reader's probabilities.
+        state: least confidence of an issuing state that is given; above 1, none is.
+        state_temperature: calibrates the state network's probabilities.
     """
 
     plate: float
@@ -44,16 +48,27 @@ class Limits:
     readable: float
     shortest: int
     temperature: float
+    state: float = 2.0
+    state_temperature: float = 1.0
 
 
 @dataclass(frozen=True)
 class Models:
-    """Verified model files of one version."""
+    """Verified model files of one version; those before 0.3 have none for the state."""
 
     version: str
-    detector: bytes
-    reader: bytes
+    files: Mapping[str, bytes]
     limits: Limits
+
+    @property
+    def detector(self) -> bytes:
+        """Finds plates and vehicles."""
+        return self.files["detector"]
+
+    @property
+    def reader(self) -> bytes:
+        """Reads text."""
+        return self.files["reader"]
 
     @staticmethod
     def load(folder: Path) -> Models:
@@ -65,8 +80,9 @@ class Models:
         try:
             manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text("utf-8"))
             limits = Limits(**manifest["limits"])
-            files = {name: _verified(folder, manifest["files"][name]) for name in ("detector", "reader")}
-            return Models(manifest["version"], files["detector"], files["reader"], limits)
+            names = ("detector", "reader", *(("state",) if "state" in manifest["files"] else ()))
+            files = {name: _verified(folder, manifest["files"][name]) for name in names}
+            return Models(manifest["version"], files, limits)
         except (OSError, KeyError, TypeError, ValueError) as error:
             message = (
                 f"no usable models in {folder.name}/ ({error}); reinstall plateward or name another folder"
@@ -87,10 +103,17 @@ def _verified(folder: Path, entry: dict[str, str]) -> bytes:
 
 
 class Pipeline:
-    """Detector and reader together. Safe to call from several threads at once; keeps no picture."""
+    """Detector, reader and state network together. Safe to call from several threads at once; keeps no picture."""
 
-    def __init__(self, detector: Detector, reader: Reader, limits: Limits, version: str) -> None:
-        self._detector, self._reader, self._limits = detector, reader, limits
+    def __init__(
+        self,
+        detector: Detector,
+        reader: Reader,
+        limits: Limits,
+        version: str,
+        states: StateReader | None = None,
+    ) -> None:
+        self._detector, self._reader, self._limits, self._states = detector, reader, limits, states
         self.model_version = version
 
     @staticmethod
@@ -126,9 +149,17 @@ class Pipeline:
             Engine(models.reader, provider=provider, threads=threads, cache=cache, name="reader"),
             temperature=limits.temperature,
         )
+        states = None
+        if "state" in models.files:
+            states = StateReader(
+                Engine(models.files["state"], provider=provider, threads=threads, cache=cache, name="state"),
+                temperature=limits.state_temperature,
+                least=limits.state,
+            )
+            states.warm_up()
         detector.warm_up()
         reader.warm_up()
-        return Pipeline(detector, reader, limits, models.version)
+        return Pipeline(detector, reader, limits, models.version, states)
 
     def recognize(self, image: Image) -> Recognition:
         """Recognise everything in a picture.
@@ -147,7 +178,17 @@ class Pipeline:
             looks = [rectify(image, box_corners(plates[i].box)), *other_cuts(crops[i])]
             readings[i] = agreed([readings[i], *self._reader.read(looks)])
         reads = [self._plate(plate, reading) for plate, reading in zip(plates, readings, strict=True)]
+        self._put_states(image, reads)
         return Recognition(tuple(reads), tuple(_vehicle(image, v) for v in vehicles), self.model_version)
+
+    def _put_states(self, image: Image, reads: list[PlateRead]) -> None:
+        """Say the state of each plate that is read, where it is known."""
+        read = [i for i, plate in enumerate(reads) if plate.readable]
+        if self._states is None or not read:
+            return
+        found = self._states.read([StateReader.crop(image, reads[i].corners) for i in read])
+        for i, (state, confidence) in zip(read, found, strict=True):
+            reads[i] = replace(reads[i], state=state, state_confidence=confidence)
 
     def _plate(self, plate: PlateBox, best: Reading) -> PlateRead:
         readable = best.confidence >= self._limits.readable and len(best.text) >= self._limits.shortest

@@ -31,7 +31,7 @@ def widened(corners: Float, rim: float = RIM) -> Float:
 
 
 def rectify(image: Image, corners: Float) -> npt.NDArray[np.uint8]:
-    """Cut the quadrilateral `corners` (with a rim) out of a picture.
+    """Cut the quadrilateral `corners` (with a rim) out of a picture, for the reader.
 
     Args:
         image: (height, width, 3) BGR.
@@ -40,25 +40,41 @@ def rectify(image: Image, corners: Float) -> npt.NDArray[np.uint8]:
     Returns:
         (64, 160) grey.
     """
-    source = widened(corners)
+    return cut(image, corners, (CROP_WIDTH, CROP_HEIGHT), RIM, grey=True)
+
+
+def cut(
+    image: Image, corners: Float, size: tuple[int, int], rim: float, *, grey: bool
+) -> npt.NDArray[np.uint8]:
+    """Cut a quadrilateral out of a picture, grown by a rim, as a rectangle.
+
+    Args:
+        image: (height, width, 3) BGR.
+        corners: (4, 2) pixels, clockwise from the upper left.
+        size: width and height of the result.
+        rim: share of width and height that is added on each side.
+        grey: without colour.
+
+    Returns:
+        (height, width), or (height, width, 3) BGR.
+    """
+    source, (out_width, out_height) = widened(corners, rim), size
     rows, columns = image.shape[:2]
     low = np.clip(np.floor(source.min(0)) - 2, 0, [columns - 2, rows - 2]).astype(int)
     high = np.clip(np.ceil(source.max(0)) + 2, low + 2, [columns, rows]).astype(int)
-    region = cv2.cvtColor(image[low[1] : high[1], low[0] : high[0]], cv2.COLOR_BGR2GRAY)
+    region = image[low[1] : high[1], low[0] : high[0]]
+    if grey:
+        region = np.asarray(cv2.cvtColor(region, cv2.COLOR_BGR2GRAY), np.uint8)
     source = source - low.astype(np.float32)
     # Perspective sampling takes single pixels: shrink by area first, or large plates come out speckled.
     width = max(1.0, float(np.linalg.norm(source[1] - source[0])))
     height = max(1.0, float(np.linalg.norm(source[3] - source[0])))
-    scale = min(1.0, OVERSAMPLE * max(CROP_WIDTH / width, CROP_HEIGHT / height))
+    scale = min(1.0, OVERSAMPLE * max(out_width / width, out_height / height))
     if scale < 1:
-        size = (max(2, round(region.shape[1] * scale)), max(2, round(region.shape[0] * scale)))
-        source = source * (np.array(size, np.float32) / np.array(region.shape[::-1], np.float32))
-        region = cv2.resize(region, size, interpolation=cv2.INTER_AREA)
-    target = (
-        np.array([[0, 0], [CROP_WIDTH, 0], [CROP_WIDTH, CROP_HEIGHT], [0, CROP_HEIGHT]], np.float32) - 0.5
-    )
+        shrunk = (max(2, round(region.shape[1] * scale)), max(2, round(region.shape[0] * scale)))
+        source = source * (np.array(shrunk, np.float32) / np.array(region.shape[1::-1], np.float32))
+        region = np.asarray(cv2.resize(region, shrunk, interpolation=cv2.INTER_AREA), np.uint8)
+    target = np.array([[0, 0], [out_width, 0], [out_width, out_height], [0, out_height]], np.float32) - 0.5
     matrix = cv2.getPerspectiveTransform((source - 0.5).astype(np.float32), target)
-    crop = cv2.warpPerspective(
-        region, matrix, (CROP_WIDTH, CROP_HEIGHT), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
+    crop = cv2.warpPerspective(region, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(crop, np.uint8)

@@ -33,7 +33,7 @@ import uvloop
 from plateward.recognizer.v1 import recognizer_pb2, recognizer_pb2_grpc
 from scenes.clip import Clip
 from services.recognizer.decode import decode
-from services.recognizer.detect import INPUT_HEIGHT, INPUT_WIDTH, letterbox
+from services.recognizer.detect import INPUT_HEIGHT, INPUT_WIDTH, as_input, letterbox
 from services.recognizer.engine import Engine
 from services.recognizer.pipeline import MODELS_FOLDER, Models, Pipeline
 from services.recognizer.read import normalise
@@ -72,8 +72,9 @@ def stages(jpegs: list[bytes]) -> None:
     jpeg, image, seen = max(
         zip(jpegs, images, found, strict=True), key=lambda t: (len(t[2].plates), len(t[2].vehicles))
     )
-    first, _ = letterbox(image, INPUT_WIDTH, INPUT_HEIGHT)
-    second, _ = letterbox(image, INPUT_WIDTH // 2, INPUT_HEIGHT // 2)
+    fitted, _ = letterbox(image, INPUT_WIDTH, INPUT_HEIGHT)
+    half = cv2.resize(fitted, (INPUT_WIDTH // 2, INPUT_HEIGHT // 2), interpolation=cv2.INTER_AREA)
+    first, second = as_input(fitted), as_input(np.asarray(half, np.uint8))
     print(
         f"\none core, one picture ({len(seen.plates)} plates, {len(seen.vehicles)} vehicles), ms       best    median       CPU"
     )
@@ -86,7 +87,7 @@ def stages(jpegs: list[bytes]) -> None:
     half = timed(lambda: cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_REDUCED_COLOR_2))
     row("  at half size (DCT 1/2)", half, f"{half[2] / decoding[2]:.2f} of the time, a quarter of the pixels")
     row("fit to 640 x 384", timed(lambda: letterbox(image, INPUT_WIDTH, INPUT_HEIGHT)))
-    row("fit to 320 x 192", timed(lambda: letterbox(image, INPUT_WIDTH // 2, INPUT_HEIGHT // 2)))
+    row("to the network's form", timed(lambda: as_input(fitted)))
     one = timed(lambda: detector.run(first))
     row("detector, first look", one)
     row("detector, second look", timed(lambda: detector.run(second)))
@@ -105,6 +106,9 @@ def stages(jpegs: list[bytes]) -> None:
         inputs = normalise(crop[None])
         row("reader, network", timed(lambda: reader.run(inputs)))
         row("read a plate (with its beam search)", timed(lambda: pipeline._reader.read([crop])))
+        if pipeline._states is not None:
+            states, plate = pipeline._states, pipeline._states.crop(image, corners)
+            row("issuing state of a plate", timed(lambda: states.read([plate])))
     if seen.vehicles:
         x, y, w, h = seen.vehicles[0].box
         row("colour of a vehicle", timed(lambda: colour(image, np.array([x, y, x + w, y + h], np.float32))))

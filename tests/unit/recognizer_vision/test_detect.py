@@ -11,7 +11,8 @@ PADDED = (640, 384)
 
 def test_letterbox_keeps_the_shape_and_pads_right_and_bottom():
     image = np.full((100, 400, 3), 200, np.uint8)
-    pixels, scale = detect.letterbox(image, *PADDED)
+    picture, scale = detect.letterbox(image, *PADDED)
+    pixels = detect.as_input(picture)
     assert pixels.shape == (1, 3, 384, 640)
     assert scale == pytest.approx(1.6)
     assert pixels[0, :, 100, 300] == pytest.approx(200 / 255, abs=0.01)
