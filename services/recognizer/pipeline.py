@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from services.recognizer.read import Reader, Reading
 from services.recognizer.rectify import box_corners, rectify
 from services.recognizer.results import Float, Image, PlateRead, Recognition, VehicleRead
 from services.recognizer.second_look import agreed, other_cuts
-from services.recognizer.state import StateReader
+from services.recognizer.state import StateReader, origins
 from services.recognizer.vehicle import colour
 
 MODELS_FOLDER = Path(__file__).parent / "models"
@@ -173,22 +173,30 @@ class Pipeline:
         plates, vehicles = self._detector.detect(image)
         crops = [rectify(image, plate.corners) for plate in plates]
         readings = self._reader.read(crops)
-        for i in (i for i, reading in enumerate(readings) if reading.confidence < SURE):
+        unsure = [i for i, reading in enumerate(readings) if reading.confidence < SURE]
+        states = self._states_of(image, plates, unsure)
+        for i in unsure:
             # Where the corners are wrong the box is right: it is one of the other looks.
             looks = [rectify(image, box_corners(plates[i].box)), *other_cuts(crops[i])]
-            readings[i] = agreed([readings[i], *self._reader.read(looks)])
+            known = origins(states[i]) if i in states else {}
+            readings[i] = agreed([readings[i], *self._reader.read(looks)], known)
         reads = [self._plate(plate, reading) for plate, reading in zip(plates, readings, strict=True)]
-        self._put_states(image, reads)
+        states |= self._states_of(
+            image, plates, [i for i, r in enumerate(reads) if r.readable and i not in states]
+        )
+        if self._states is not None:
+            for i, row in states.items():
+                if reads[i].readable:
+                    state, confidence = self._states.named(row)
+                    reads[i] = replace(reads[i], state=state, state_confidence=confidence)
         return Recognition(tuple(reads), tuple(_vehicle(image, v) for v in vehicles), self.model_version)
 
-    def _put_states(self, image: Image, reads: list[PlateRead]) -> None:
-        """Say the state of each plate that is read, where it is known."""
-        read = [i for i, plate in enumerate(reads) if plate.readable]
-        if self._states is None or not read:
-            return
-        found = self._states.read([StateReader.crop(image, reads[i].corners) for i in read])
-        for i, (state, confidence) in zip(read, found, strict=True):
-            reads[i] = replace(reads[i], state=state, state_confidence=confidence)
+    def _states_of(self, image: Image, plates: Sequence[PlateBox], which: Sequence[int]) -> dict[int, Float]:
+        """Probabilities of the states of some plates, by the plate's place in the list; none without that network."""
+        if self._states is None or not which:
+            return {}
+        rows = self._states.probabilities([StateReader.crop(image, plates[i].corners) for i in which])
+        return dict(zip(which, rows, strict=True))
 
     def _plate(self, plate: PlateBox, best: Reading) -> PlateRead:
         readable = best.confidence >= self._limits.readable and len(best.text) >= self._limits.shortest

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from plates.formats import ELSEWHERE
 from services.recognizer.engine import Engine
 from services.recognizer.rectify import cut
 from services.recognizer.results import UNKNOWN_STATE, Float, Image
@@ -38,7 +39,7 @@ class StateReader:
         """Cut a plate (corners (4, 2), clockwise from the upper left) out of a picture: (128, 224, 3) BGR."""
         return cut(image, corners, (WIDTH, HEIGHT), RIM, grey=False)
 
-    def probabilities(self, crops: Sequence[Image]) -> np.ndarray:
+    def probabilities(self, crops: Sequence[Image]) -> Float:
         """Return (n, states + 1) of crops (128, 224, 3) BGR; the last is "of no state"."""
         pixels = np.stack(crops).transpose(0, 3, 1, 2).astype(np.float32) / np.float32(255)
         (logits,) = self._engine.run(np.ascontiguousarray(pixels))
@@ -46,13 +47,18 @@ class StateReader:
         raised = np.exp(raised - raised.max(1, keepdims=True))
         return np.asarray(raised / raised.sum(1, keepdims=True))
 
+    def named(self, probabilities: Float) -> tuple[str, float]:
+        """State and confidence of a plate's probabilities (states + 1,); ("unknown", 0.0) where they are not sure enough."""
+        best = int(probabilities.argmax())
+        if best == NONE or probabilities[best] < self._least:
+            return UNKNOWN_STATE, 0.0
+        return STATES[best], float(probabilities[best])
+
     def read(self, crops: Sequence[Image]) -> list[tuple[str, float]]:
-        """Return state and confidence of each crop; ("unknown", 0.0) where it is not sure enough."""
-        if not crops:
-            return []
-        found = []
-        for row in self.probabilities(crops):
-            best = int(row.argmax())
-            sure = best != NONE and row[best] >= self._least
-            found.append((STATES[best], float(row[best])) if sure else (UNKNOWN_STATE, 0.0))
-        return found
+        """Return state and confidence of each crop, as `named` gives them."""
+        return [self.named(row) for row in self.probabilities(crops)] if crops else []
+
+
+def origins(probabilities: Float) -> dict[str, float]:
+    """A plate's probabilities (states + 1,) by name, as `plates.formats.format_prior` takes them."""
+    return dict(zip((*STATES, ELSEWHERE), probabilities.tolist(), strict=True))

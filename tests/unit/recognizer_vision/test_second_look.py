@@ -13,12 +13,14 @@ def reading(*candidates):
 
 
 def test_nothing_read_stays_nothing():
-    assert agreed([reading(), reading()]).text == ""
+    assert agreed([reading(), reading()], {}).text == ""
 
 
 def test_one_look_alone_is_itself():
     one = reading(("7ABC123", 0.6), ("7ABC128", 0.2))
-    assert agreed([one]) == one
+    best = agreed([one], {})
+    assert best.characters == one.characters
+    assert dict(best.candidates) == pytest.approx(dict(one.candidates))
 
 
 def test_the_text_that_keeps_coming_wins():
@@ -27,7 +29,7 @@ def test_the_text_that_keeps_coming_wins():
         reading(("7ABC123", 0.7)),
         reading(("7ABC123", 0.8)),
     ]
-    best = agreed(looks)
+    best = agreed(looks, {})
     assert best.text == "7ABC123"
     assert best.confidence == pytest.approx((0.4 + 0.7 + 0.8) / 3)
     assert [t for t, _ in best.candidates] == ["7ABC123", "7ABC128"]
@@ -35,13 +37,21 @@ def test_the_text_that_keeps_coming_wins():
 
 def test_a_format_that_no_plate_has_must_be_much_surer():
     close = reading(("6LSU2162", 0.5), ("6LSU216", 0.4))
-    assert agreed([close]).text == "6LSU216"
-    clear = reading(("6LSU2162", 0.9), ("6LSU216", 0.05))
-    assert agreed([clear]).text == "6LSU2162"
+    assert agreed([close], {}).text == "6LSU216"
+    clear = reading(("6LSU2162", 0.95), ("6LSU216", 0.01))
+    assert agreed([clear], {}).text == "6LSU2162"
+
+
+def test_the_state_that_the_plate_shows_decides_between_formats():
+    torn = reading(("51TA600", 0.44), ("5LTA600", 0.2))
+    assert agreed([torn], {"US-CA": 0.9}).text == "5LTA600"
+    close = reading(("4ABC123", 0.4), ("AABC123", 0.35))
+    assert agreed([close], {"US-CA": 0.9}).text == "4ABC123"
+    assert agreed([close], {"elsewhere": 1.0}).text == "4ABC123"
 
 
 def test_confidences_stay_probabilities():
-    best = agreed([reading(("AAAA999A", 0.5), ("7ABC123", 0.45))])
+    best = agreed([reading(("AAAA999A", 0.5), ("7ABC123", 0.45))], {})
     assert all(0 <= p <= 1 for _, p in best.candidates)
     assert sum(p for _, p in best.candidates) == pytest.approx(0.95)
 
