@@ -8,6 +8,7 @@ proof: `format_prior` gives how probable it is, and every format has some probab
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from functools import lru_cache
 
@@ -76,7 +77,7 @@ KNOWN = frozenset(f for serials in _SERIALS.values() for f in serials)
 @lru_cache(4096)
 def _any_format(form: str) -> float:
     """How usual a format is among plates without a serial: words and numbers more than what mixes them."""
-    changes = sum(a != b for a, b in zip(form, form[1:], strict=False))
+    changes = sum(a != b for a, b in itertools.pairwise(form))
     orders = 2 * (1 + _CHANGE) ** (len(form) - 1)
     return _LENGTHS.get(len(form), 1e-3) * _CHANGE**changes / orders
 

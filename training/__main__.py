@@ -23,14 +23,27 @@ from training import (
     generated,
     package,
     pseudo,
+    pseudo_vehicles,
     reader_data,
     state_scores,
     train_detector,
     train_reader,
     train_state,
+    train_vehicles,
 )
 
-STEPS = ("data", "detector", "reader", "pseudo", "reader2", "state", "export", "evaluate")
+STEPS = (
+    "data",
+    "detector",
+    "vehicles",
+    "vehicles2",
+    "reader",
+    "pseudo",
+    "reader2",
+    "state",
+    "export",
+    "evaluate",
+)
 # Found on the training folder's valid part: below, more false plates than true ones appear.
 PLATE_THRESHOLD, VEHICLE_THRESHOLD = 0.3, 0.35
 READABLE, SHORTEST = 0.3, 2
@@ -46,6 +59,7 @@ class Plan:
     chunks: int
     scenes: int
     detector_minutes: float
+    vehicle_minutes: float
     reader_minutes: float
     state_minutes: float
     threads: int
@@ -66,6 +80,7 @@ def _arguments() -> tuple[str, Plan]:
     )
     parser.add_argument("--scenes", type=int, default=600, help="generated street scenes for the detector")
     parser.add_argument("--detector-minutes", type=float, default=45)
+    parser.add_argument("--vehicle-minutes", type=float, default=90, help="for each of the two stages")
     parser.add_argument("--reader-minutes", type=float, default=22, help="for each of the two stages")
     parser.add_argument("--state-minutes", type=float, default=30)
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of a network in training")
@@ -100,6 +115,23 @@ def train_the_detector(plan: Plan) -> None:
     train_detector.train(
         photos, data.font_files(plan.data), plan.out, minutes=plan.detector_minutes, seed=plan.seed,
         threads=plan.threads, workers=plan.workers,
+    )  # fmt: skip
+
+
+def train_the_vehicles(plan: Plan, stage: int) -> None:
+    """Train the first stage on completely labelled photographs, or the second from its weights on all of them."""
+    photos, start = data.photos(plan.data, "train"), None
+    if stage == 2:
+        start = plan.out / "vehicles-1" / "vehicles.pt"
+        first = export.export_vehicles(start, plan.out / "vehicles-1.onnx")
+        plates = export.export_detector(plan.out / "detector.pt", plan.out / "detector.onnx")
+        photos = list(pseudo_vehicles.completed(photos, pseudo_vehicles.finder(plates, first)))
+    photos += generated.build(plan.out / "scenes", count=plan.scenes, workers=plan.workers)
+    folder = plan.out / f"vehicles-{stage}"
+    folder.mkdir(parents=True, exist_ok=True)
+    train_vehicles.train(
+        photos, folder, minutes=plan.vehicle_minutes, seed=plan.seed + stage, threads=plan.threads, workers=plan.workers,
+        start=start,
     )  # fmt: skip
 
 
@@ -141,11 +173,13 @@ def label_the_rest(plan: Plan) -> None:
 
 
 def export_models(plan: Plan) -> None:
-    """Export, quantise, calibrate and package both models."""
+    """Export, quantise, calibrate and package all models."""
+    vehicles = export.export_vehicles(plan.out / "vehicles-2" / "vehicles.pt", plan.out / "vehicles.onnx")
     detector = export.export_detector(plan.out / "detector.pt", plan.out / "detector.onnx")
     reader = export.export_reader(plan.out / "reader-2" / "reader.pt", plan.out / "reader.onnx")
     photos = data.photos(plan.data, "train")
     small_detector = export.quantise_detector(detector, plan.out / "detector.int8.onnx", photos, plan.seed)
+    small_vehicles = export.quantise_vehicles(vehicles, plan.out / "vehicles.int8.onnx", photos, plan.seed)
     small_reader = export.quantise_reader(reader, plan.out / "reader.int8.onnx", _reader_chunks(plan, 2)[0])
     temperature = calibrate.temperature(small_reader, plan.data, plan.seed)
     state = export.export_state(plan.out / "state.pt", plan.out / "state.onnx")
@@ -154,7 +188,12 @@ def export_models(plan: Plan) -> None:
     limits = Limits(
         PLATE_THRESHOLD, VEHICLE_THRESHOLD, READABLE, SHORTEST, temperature, least, state_temperature
     )
-    models = {"detector": small_detector, "reader": small_reader, "state": small_state}
+    models = {
+        "detector": small_detector,
+        "reader": small_reader,
+        "vehicles": small_vehicles,
+        "state": small_state,
+    }
     package.package(models, limits, plan.version, plan.out / "models")
 
 
@@ -174,6 +213,8 @@ def main() -> None:
     actions = {
         "data": make_data,
         "detector": train_the_detector,
+        "vehicles": lambda p: train_the_vehicles(p, 1),
+        "vehicles2": lambda p: train_the_vehicles(p, 2),
         "reader": lambda p: train_the_reader(p, 1),
         "pseudo": label_the_rest,
         "reader2": lambda p: train_the_reader(p, 2),

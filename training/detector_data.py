@@ -142,6 +142,17 @@ class DetectorSamples(IterableDataset[Sample]):
         return image
 
 
+class VehicleSamples(DetectorSamples):
+    """Endless samples without changed plates: image (320, 320, 3) uint8, vehicle maps (8, 20, 20) and (8, 40, 40)."""
+
+    def _sample(self, photo: Photo) -> Sample:
+        view = (
+            self._mosaic(photo) if self.rng.random() < MOSAIC_SHARE else take(photo, (SIZE, SIZE), self.rng)
+        )
+        image = self._expose(view.image)
+        return torch.from_numpy(image), *(torch.from_numpy(vehicle_map(view, s)) for s in VEHICLE_STRIDES)
+
+
 def _touch(a: Target, b: Target) -> bool:
     return (
         a.box[0] < b.box[2] + 8

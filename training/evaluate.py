@@ -152,7 +152,10 @@ def detection(models: Models, photos: list[data.Photo]) -> dict[str, float]:
     Plates count from the shipped threshold on; the vehicles' whole precision-recall curve is taken.
     """
     limits = models.limits
-    detector = Detector(Engine(models.detector), plate_threshold=limits.plate, vehicle_threshold=LEAST_SCORE)
+    vehicle_engine = Engine(models.files["vehicles"]) if "vehicles" in models.files else None
+    detector = Detector(
+        Engine(models.detector), vehicle_engine, plate_threshold=limits.plate, vehicle_threshold=LEAST_SCORE
+    )
     plates = found = vehicles = 0
     scored: list[tuple[float, bool]] = []
     right_class: list[bool] = []

@@ -19,17 +19,20 @@ from services.recognizer.detect import INPUT_HEIGHT, INPUT_WIDTH, letterbox
 from services.recognizer.read import normalise
 from training.crops import HEIGHT, WIDTH
 from training.data import Photo
-from training.models import Detector, Reader, StateNet
+from training.models import Detector, Reader, StateNet, VehicleNet
 from training.state_pictures import TRAIN, as_input, degraded, load, pictures
 
 OPSET = 17
-HEADS = ("plates", "vehicles", "small_vehicles")  # modules of the detector, whose names its nodes carry
-# What of the detector stays in floating point: the first layers and the heads, whose rounding moved the corners by half a percent
-# of a plate's width; and what has three channels, on which INT8 kernels are slower than those for floats.
-FLOAT = (
-    "/plates/", "/vehicles/vehicles.2", "/small_vehicles/small_vehicles.1", "/to8/to8.0", "/to8/to8.1", "/to8/to8.2",
-    "/AveragePool", "/backbone/Mul", "/backbone/Sub", "/backbone/stem",
-)  # fmt: skip
+# What stays in floating point: the first layers and the heads, whose rounding moved the corners by half a percent of a plate's width;
+# and what has three channels, on which INT8 kernels are slower than those for floats.
+DETECTOR_FLOAT = ("/plates/", "/to8/to8.0", "/to8/to8.1", "/to8/to8.2")
+VEHICLE_FLOAT = (
+    "/vehicles/vehicles.2",
+    "/small_vehicles/small_vehicles.1",
+    "/backbone/Mul",
+    "/backbone/Sub",
+    "/backbone/stem",
+)
 STATE_FLOAT = ("/backbone/Mul", "/backbone/Sub", "/backbone/stem", "/head/")
 CALIBRATION_CROPS, CALIBRATION_PHOTOS, CROPS_AT_ONCE = 400, 100, 8
 
@@ -76,13 +79,25 @@ def quantise_state(model: Path, output: Path, data: Path, seed: int) -> Path:
 
 
 def export_detector(weights: Path, output: Path) -> Path:
-    """Write the detector as ONNX with free batch and picture sizes."""
-    free = {0: "n", 2: "h", 3: "w"}
-    axes = {"pixels": free, "plates": free, "vehicles": free, "small_vehicles": free}
+    """Write the detector's plates as ONNX with free batch and picture sizes; its maps of vehicles were for training only."""
+    whole, free = output.with_suffix(".whole.onnx"), {0: "n", 2: "h", 3: "w"}
     torch.onnx.export(
-        _load(Detector(), weights), (torch.zeros(1, 3, INPUT_HEIGHT, INPUT_WIDTH),), str(output),
-        input_names=["pixels"], output_names=list(HEADS), dynamic_axes=axes, opset_version=OPSET,
-        dynamo=False,
+        _load(Detector(), weights), (torch.zeros(1, 3, INPUT_HEIGHT, INPUT_WIDTH),), str(whole), input_names=["pixels"],
+        output_names=["plates", "vehicles", "small_vehicles"], dynamic_axes={"pixels": free, "plates": free},
+        opset_version=OPSET, dynamo=False,
+    )  # fmt: skip
+    onnx.utils.extract_model(str(whole), str(output), ["pixels"], ["plates"])
+    whole.unlink()
+    return output
+
+
+def export_vehicles(weights: Path, output: Path) -> Path:
+    """Write the vehicle network as ONNX with free batch and picture sizes."""
+    free = {0: "n", 2: "h", 3: "w"}
+    torch.onnx.export(
+        _load(VehicleNet(), weights), (torch.zeros(1, 3, INPUT_HEIGHT // 2, INPUT_WIDTH // 2),), str(output), input_names=["pixels"],
+        output_names=["vehicles", "small_vehicles"], dynamic_axes={"pixels": free, "vehicles": free, "small_vehicles": free},
+        opset_version=OPSET, dynamo=False,
     )  # fmt: skip
     return output
 
@@ -110,6 +125,15 @@ def quantise_reader(model: Path, output: Path, chunk: Path) -> Path:
 
 def quantise_detector(model: Path, output: Path, photos: list[Photo], seed: int) -> Path:
     """Calibrate on training photographs."""
-    chosen = random.Random(seed).sample(photos, CALIBRATION_PHOTOS)
-    arrays = (detect.as_input(letterbox(p.load(), INPUT_WIDTH, INPUT_HEIGHT)[0]) for p in chosen)
-    return _quantise(model, output, _Inputs("pixels", arrays), keep=FLOAT)
+    return _quantise(model, output, _Inputs("pixels", _looks(photos, seed, 1)), keep=DETECTOR_FLOAT)
+
+
+def quantise_vehicles(model: Path, output: Path, photos: list[Photo], seed: int) -> Path:
+    """Calibrate on training photographs at half size."""
+    return _quantise(model, output, _Inputs("pixels", _looks(photos, seed, 2)), keep=VEHICLE_FLOAT)
+
+
+def _looks(photos: list[Photo], seed: int, divisor: int) -> Iterator[npt.NDArray[np.float32]]:
+    size = INPUT_WIDTH // divisor, INPUT_HEIGHT // divisor
+    for photo in random.Random(seed).sample(photos, CALIBRATION_PHOTOS):
+        yield detect.as_input(letterbox(photo.load(), *size)[0])

@@ -61,22 +61,65 @@ class Reader(nn.Module):
         return y[:, :, 0].transpose(1, 2)
 
 
+def _start(*heads: tuple[nn.Module, tuple[float, ...]]) -> None:
+    """Start at "nothing here, boxes of typical size"; otherwise the first steps drown in false positives."""
+    for head, biases in heads:
+        assert isinstance(head, nn.Conv2d)
+        assert head.bias is not None
+        nn.init.normal_(head.weight, std=0.01)
+        nn.init.zeros_(head.bias)
+        head.bias.data[: len(biases)] = torch.tensor(biases)
+
+
 class Detector(nn.Module):
-    """(n, 3, h, w) BGR in 0..1, h and w multiples of 64, to three maps of logits.
+    """(n, 3, h, w) BGR in 0..1, h and w multiples of 32, to three maps of logits.
 
     plates (n, 13, h/8, w/8): objectness; log distances to left, top, right, bottom in units of 8 px;
     x, y of the four corners as offsets from the box's corners in box widths and heights, times `CORNER_SCALE`.
     vehicles (n, 9, h/16, w/16): objectness; log distances in units of 16 px; four class logits.
     small_vehicles (n, 9, h/8, w/8): the same in units of 8 px, for vehicles too far away for the coarser map.
-
-    Two ways through: plates are small and need all pixels but little depth; what a vehicle is takes depth, learnt on ImageNet, but
-    only half of the pixels. Both meet at strides 8 and 16.
     """
 
-    def __init__(self, widths: tuple[int, int, int] = (16, 24, 40), neck: int = 40, wide: int = 64) -> None:
+    def __init__(
+        self, widths: tuple[int, int, int, int, int] = (16, 24, 40, 96, 128), neck: int = 40
+    ) -> None:
         super().__init__()
-        a, b, c = widths
+        a, b, c, d, e = widths
         self.to8 = nn.Sequential(conv(3, a, 3, 2), conv(a, b, 3, 2), conv(b, c, 3, 2), Residual(c))
+        self.to16 = nn.Sequential(conv(c, d, 3, 2), Residual(d))
+        self.to32 = nn.Sequential(conv(d, e, 3, 2), Residual(e), Residual(e), Residual(e))
+        self.side8, self.side16, self.side32 = conv(c, neck, 1), conv(d, neck, 1), conv(e, neck, 1)
+        self.fuse16, self.fuse8 = conv(neck, neck), conv(neck, neck)
+        self.plates = nn.Sequential(conv(neck, neck), nn.Conv2d(neck, 13, 1))
+        self.vehicles = nn.Sequential(conv(neck, neck), conv(neck, neck), nn.Conv2d(neck, 9, 1))
+        self.small_vehicles = nn.Sequential(conv(neck, neck), nn.Conv2d(neck, 9, 1))
+        _start(
+            (self.plates[-1], (-4.0, 0.7, 0.2, 0.7, 0.2)), (self.vehicles[-1], (-4.0, 1.0, 0.8, 1.0, 0.8)),
+            (self.small_vehicles[-1], (-4.0, 0.7, 0.5, 0.7, 0.5)),
+        )  # fmt: skip
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Pictures to the three maps."""
+        at8 = self.to8(x)
+        at16 = self.to16(at8)
+        y16 = self.fuse16(
+            self.side16(at16) + functional.interpolate(self.side32(self.to32(at16)), scale_factor=2.0)
+        )
+        y8 = self.fuse8(self.side8(at8) + functional.interpolate(y16, scale_factor=2.0))
+        return self.plates(y8), self.vehicles(y16), self.small_vehicles(y8)
+
+
+class VehicleNet(nn.Module):
+    """(n, 3, h, w) BGR in 0..1, h and w multiples of 32, to two maps of logits.
+
+    vehicles (n, 9, h/8, w/8): objectness; log distances to left, top, right, bottom in units of 8 px; four class logits.
+    small_vehicles (n, 9, h/4, w/4): the same in units of 4 px, for vehicles too far away for the coarser map.
+
+    What a vehicle is takes depth, learnt on ImageNet, but half of the pixels that plates need.
+    """
+
+    def __init__(self, neck: int = 40, wide: int = 64) -> None:
+        super().__init__()
         self.backbone = Lite0()
         deep8, deep16, deep32, deep64 = CHANNELS
         self.side64, self.side32, self.side16 = (
@@ -84,37 +127,21 @@ class Detector(nn.Module):
             conv(deep32, wide, 1),
             conv(deep16, wide, 1),
         )
-        self.fuse32, self.fuse16 = conv(wide, wide), conv(wide, wide)
+        self.fuse32, self.fuse16, self.fuse8 = conv(wide, wide), conv(wide, wide), conv(neck, neck)
         self.down16, self.down8 = conv(wide, neck, 1), conv(deep8, neck, 1)
-        self.side8, self.fuse8 = conv(c, neck, 1), conv(neck, neck)
-        self.plates = nn.Sequential(conv(neck, neck), nn.Conv2d(neck, 13, 1))
         self.vehicles = nn.Sequential(conv(wide, wide), conv(wide, wide), nn.Conv2d(wide, 9, 1))
         self.small_vehicles = nn.Sequential(conv(neck, neck), nn.Conv2d(neck, 9, 1))
-        self._start(
-            (self.plates[-1], (-4.0, 0.7, 0.2, 0.7, 0.2)), (self.vehicles[-1], (-4.0, 1.0, 0.8, 1.0, 0.8)),
-            (self.small_vehicles[-1], (-4.0, 0.7, 0.5, 0.7, 0.5)),
+        _start(
+            (self.vehicles[-1], (-4.0, 1.0, 0.8, 1.0, 0.8)), (self.small_vehicles[-1], (-4.0, 0.7, 0.5, 0.7, 0.5))
         )  # fmt: skip
 
-    @staticmethod
-    def _start(*heads: tuple[nn.Module, tuple[float, ...]]) -> None:
-        """Start at "nothing here, boxes of typical size"; otherwise the first steps drown in false positives."""
-        for head, biases in heads:
-            assert isinstance(head, nn.Conv2d)
-            assert head.bias is not None
-            nn.init.normal_(head.weight, std=0.01)
-            nn.init.zeros_(head.bias)
-            head.bias.data[: len(biases)] = torch.tensor(biases)
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Pictures to the three maps."""
-        at8 = self.to8(x)
-        deep8, deep16, deep32, deep64 = self.backbone(functional.avg_pool2d(x, 2))
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Pictures to the two maps."""
+        deep8, deep16, deep32, deep64 = self.backbone(x)
         y32 = self.fuse32(self.side32(deep32) + functional.interpolate(self.side64(deep64), scale_factor=2.0))
         y16 = self.fuse16(self.side16(deep16) + functional.interpolate(y32, scale_factor=2.0))
-        y8 = self.fuse8(
-            self.side8(at8) + self.down8(deep8) + functional.interpolate(self.down16(y16), scale_factor=2.0)
-        )
-        return self.plates(y8), self.vehicles(y16), self.small_vehicles(y8)
+        y8 = self.fuse8(self.down8(deep8) + functional.interpolate(self.down16(y16), scale_factor=2.0))
+        return self.vehicles(y16), self.small_vehicles(y8)
 
 
 class StateNet(nn.Module):

@@ -1,7 +1,7 @@
 """Find plates (box and four corners) and vehicles (box and class) in a picture.
 
-The network looks twice: at the picture fitted to 640 x 384, and at half of that, where plates and vehicles that fill
-the frame have the size that the network knows. The second look costs a quarter of the first.
+Plates are small and need pixels, what a vehicle is takes depth: so there is a network for each. The plates' looks twice, at the picture
+fitted to 640 x 384 and at half of that, where plates that fill the frame have the size that it knows. The vehicles' looks once, at the half.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from services.recognizer.results import Float, Image
 
 INPUT_WIDTH, INPUT_HEIGHT = 640, 384
 PLATE_STRIDE = 8
-VEHICLE_STRIDES = (16, 8)  # of the network's vehicle maps, in the order of its outputs
+VEHICLE_STRIDES = (8, 4)  # of the vehicle network's maps, in the order of its outputs
 VEHICLE_CLASSES = ("car", "truck", "bus", "motorcycle")
 CORNER_SCALE = 4.0  # of the network's corner outputs; equals `training.models.CORNER_SCALE`
 LOG_LIMITS = (-4.0, 5.0)
 MOST_CELLS = 300
-PLATE_OVERLAP, VEHICLE_OVERLAP, VEHICLE_PART = 0.3, 0.45, 0.8
+PLATE_OVERLAP, VEHICLE_OVERLAP, VEHICLE_PART = 0.3, 0.45, 0.9
 PADDING_GREY = 114
-LOOKS = (1, 2)  # divisors of the input size
+HALF_WIDTH, HALF_HEIGHT = INPUT_WIDTH // 2, INPUT_HEIGHT // 2
 
 
 @dataclass(frozen=True)
@@ -137,35 +137,47 @@ def decode_vehicles(output: Float, threshold: float, stride: int) -> tuple[Float
 
 
 class Detector:
-    """The detector network and its thresholds."""
+    """The networks of plates and of vehicles with their thresholds; without the second one there are no vehicles."""
 
-    def __init__(self, engine: Engine, *, plate_threshold: float, vehicle_threshold: float) -> None:
-        self._engine = engine
+    def __init__(
+        self,
+        plates: Engine,
+        vehicles: Engine | None = None,
+        *,
+        plate_threshold: float,
+        vehicle_threshold: float,
+    ) -> None:
+        self._plate_engine, self._vehicle_engine = plates, vehicles
         self._plate_threshold, self._vehicle_threshold = plate_threshold, vehicle_threshold
 
     def warm_up(self) -> None:
         """Run every input size once."""
-        self._engine.warm_up(*((1, 3, INPUT_HEIGHT // k, INPUT_WIDTH // k) for k in LOOKS))
+        self._plate_engine.warm_up((1, 3, INPUT_HEIGHT, INPUT_WIDTH), (1, 3, HALF_HEIGHT, HALF_WIDTH))
+        if self._vehicle_engine is not None:
+            self._vehicle_engine.warm_up((1, 3, HALF_HEIGHT, HALF_WIDTH))
 
     def detect(self, image: Image) -> tuple[list[PlateBox], list[VehicleBox]]:
         """Find plates and vehicles, best first, in pixels of the picture."""
-        plates: list[tuple[Float, Float, Float]] = []
-        vehicles: list[tuple[Float, Float, Float]] = []
-        fitted, whole_scale = letterbox(image, INPUT_WIDTH, INPUT_HEIGHT)
-        for divisor in LOOKS:
-            scale, size = whole_scale / divisor, (INPUT_WIDTH // divisor, INPUT_HEIGHT // divisor)
-            # Half of what was fitted costs a tenth of fitting the whole picture again.
-            look = fitted if divisor == 1 else cv2.resize(fitted, size, interpolation=cv2.INTER_AREA)
-            plate_map, *vehicle_maps = self._engine.run(as_input(np.asarray(look, np.uint8)))
-            boxes, corners, scores = decode_plates(plate_map[0], self._plate_threshold)
-            plates.append((boxes / scale, corners / scale, scores))
-            # Models before 0.3 have no map of small vehicles.
-            for vehicle_map, stride in zip(vehicle_maps, VEHICLE_STRIDES, strict=False):
-                boxes, kinds, scores = decode_vehicles(vehicle_map[0], self._vehicle_threshold, stride)
-                vehicles.append((boxes / scale, kinds, scores))
+        fitted, scale = letterbox(image, INPUT_WIDTH, INPUT_HEIGHT)
+        # Half of what was fitted costs a tenth of fitting the whole picture again.
+        half = cv2.resize(fitted, (HALF_WIDTH, HALF_HEIGHT), interpolation=cv2.INTER_AREA)
+        half_pixels = as_input(np.asarray(half, np.uint8))
         height, width = image.shape[:2]
         limits = np.array([width, height, width, height], np.float32)
-        return _plates(*_joined(plates), limits), _vehicles(*_joined(vehicles), limits)
+        looks = [self._plates_of(as_input(fitted), scale), self._plates_of(half_pixels, scale / 2)]
+        plates = _plates(*_joined(looks), limits)
+        if self._vehicle_engine is None:
+            return plates, []
+        vehicles = []
+        for vehicle_map, stride in zip(self._vehicle_engine.run(half_pixels), VEHICLE_STRIDES, strict=True):
+            boxes, kinds, scores = decode_vehicles(vehicle_map[0], self._vehicle_threshold, stride)
+            vehicles.append((boxes / (scale / 2), kinds, scores))
+        return plates, _vehicles(*_joined(vehicles), limits)
+
+    def _plates_of(self, pixels: Float, scale: float) -> tuple[Float, Float, Float]:
+        (plate_map,) = self._plate_engine.run(pixels)
+        boxes, corners, scores = decode_plates(plate_map[0], self._plate_threshold)
+        return boxes / scale, corners / scale, scores
 
 
 def _joined(parts: list[tuple[Float, Float, Float]]) -> tuple[Float, Float, Float]:

@@ -23,6 +23,7 @@ from services.recognizer.vehicle import colour
 
 MODELS_FOLDER = Path(__file__).parent / "models"
 MANIFEST = "manifest.json"
+OPTIONAL = ("vehicles", "state")  # model files without which plates are still read
 SURE = 0.9  # confidence from which one look at a plate is enough
 
 
@@ -54,7 +55,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Models:
-    """Verified model files of one version; those before 0.3 have none for the state."""
+    """Verified model files of one version; in training there are some without vehicles or states."""
 
     version: str
     files: Mapping[str, bytes]
@@ -62,7 +63,7 @@ class Models:
 
     @property
     def detector(self) -> bytes:
-        """Finds plates and vehicles."""
+        """Finds plates."""
         return self.files["detector"]
 
     @property
@@ -80,7 +81,7 @@ class Models:
         try:
             manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text("utf-8"))
             limits = Limits(**manifest["limits"])
-            names = ("detector", "reader", *(("state",) if "state" in manifest["files"] else ()))
+            names = ("detector", "reader", *(name for name in OPTIONAL if name in manifest["files"]))
             files = {name: _verified(folder, manifest["files"][name]) for name in names}
             return Models(manifest["version"], files, limits)
         except (OSError, KeyError, TypeError, ValueError) as error:
@@ -103,7 +104,7 @@ def _verified(folder: Path, entry: dict[str, str]) -> bytes:
 
 
 class Pipeline:
-    """Detector, reader and state network together. Safe to call from several threads at once; keeps no picture."""
+    """All networks together. Safe to call from several threads at once; keeps no picture."""
 
     def __init__(
         self,
@@ -140,22 +141,20 @@ class Pipeline:
         cv2.setNumThreads(threads)
         models = Models.load(models_dir or MODELS_FOLDER)
         limits = models.limits
+
+        def engine(name: str) -> Engine:
+            return Engine(models.files[name], provider=provider, threads=threads, cache=cache, name=name)
+
         detector = Detector(
-            Engine(models.detector, provider=provider, threads=threads, cache=cache, name="detector"),
+            engine("detector"),
+            engine("vehicles") if "vehicles" in models.files else None,
             plate_threshold=limits.plate,
             vehicle_threshold=limits.vehicle,
         )
-        reader = Reader(
-            Engine(models.reader, provider=provider, threads=threads, cache=cache, name="reader"),
-            temperature=limits.temperature,
-        )
+        reader = Reader(engine("reader"), temperature=limits.temperature)
         states = None
         if "state" in models.files:
-            states = StateReader(
-                Engine(models.files["state"], provider=provider, threads=threads, cache=cache, name="state"),
-                temperature=limits.state_temperature,
-                least=limits.state,
-            )
+            states = StateReader(engine("state"), temperature=limits.state_temperature, least=limits.state)
             states.warm_up()
         detector.warm_up()
         reader.warm_up()

@@ -105,7 +105,12 @@ def test_in_batches_the_detector_finds_what_it_finds_alone(frames: list[Frame]) 
     models = Models.load(MODELS_FOLDER)
     shared = Profile(("CPUExecutionProvider",), batches=(1, 4), wait_s=0.2)
     alone, together = (
-        Detector(Engine(models.detector, profile=profile), plate_threshold=0.3, vehicle_threshold=0.35)
+        Detector(
+            Engine(models.detector, profile=profile),
+            Engine(models.files["vehicles"], profile=profile),
+            plate_threshold=0.3,
+            vehicle_threshold=0.35,
+        )
         for profile in (None, shared)
     )
     together.warm_up()

@@ -6,7 +6,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="PyTorch is needed for training only")
 
 from training.loop import Trainer  # noqa: E402 - only where PyTorch is
-from training.models import Detector, Reader  # noqa: E402
+from training.models import Detector, Reader, VehicleNet  # noqa: E402
 from training.train_detector import focal, plate_loss  # noqa: E402
 from training.train_reader import normalise  # noqa: E402
 
@@ -15,9 +15,12 @@ def test_shapes():
     with torch.no_grad():
         assert Reader().eval()(torch.zeros(2, 1, 64, 160)).shape == (2, 40, 37)
         plates, vehicles, small = Detector().eval()(torch.zeros(1, 3, 192, 320))
-    assert plates.shape == (1, 13, 24, 40)
-    assert vehicles.shape == (1, 9, 12, 20)
-    assert small.shape == (1, 9, 24, 40)
+        assert plates.shape == (1, 13, 24, 40)
+        assert vehicles.shape == (1, 9, 12, 20)
+        assert small.shape == (1, 9, 24, 40)
+        near, far = VehicleNet().eval()(torch.zeros(1, 3, 192, 320))
+    assert near.shape == (1, 9, 24, 40)
+    assert far.shape == (1, 9, 48, 80)
 
 
 def test_both_normalisations_are_one():

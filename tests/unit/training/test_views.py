@@ -92,8 +92,10 @@ def test_each_vehicle_is_on_the_maps_for_its_size_and_decodes_to_its_box(box: Bo
     from services.recognizer.detect import VEHICLE_STRIDES, decode_vehicles
 
     view = views.View(np.zeros((320, 320, 3), np.uint8), vehicles=[views.Target(box, kind=2)])
-    assert targets.VEHICLE_STRIDES == VEHICLE_STRIDES
-    for stride in VEHICLE_STRIDES:
+    assert (
+        tuple(2 * stride for stride in VEHICLE_STRIDES) == targets.VEHICLE_STRIDES
+    )  # the network's picture is half of it
+    for stride in targets.VEHICLE_STRIDES:
         fields = targets.vehicle_map(view, stride)
         at = fields[0] >= 0.999
         assert at.sum() == (stride in shown)
