@@ -27,7 +27,7 @@ from servicekit.database import Pool
 from servicekit.errors import PlatewardError
 from servicekit.times import instant
 from services.reads.crops import Crops
-from services.reads.grams import exact_grams
+from services.reads.grams import whole_gram
 from services.reads.matching import parse_exact
 from services.reads.predicates import BY_TIME, Arm, Where, between, inside
 from services.reads.records import Records
@@ -262,6 +262,6 @@ async def _counted(connection: AsyncConnection[Any], looked: Sequence[Arm]) -> d
 
 
 def _passes(where: Where, key: str, start: datetime, end: datetime) -> None:
-    where.add("grams @> %s::smallint[]", exact_grams(key))
+    where.add("grams @> %s::int[]", [whole_gram(key)])
     where.add("plate_key = %s", key)
     where.add("seen_at >= %s AND seen_at < %s", start, end)

@@ -1,6 +1,6 @@
-"""Which grams a pattern needs: what the index ``reads_grams`` is asked for when no text begins the pattern.
+"""Which grams a pattern needs: what the index ``reads_grams`` is asked for.
 
-A whole plate has a gram of its own. Any other gram is a place, a gap (1 to 3) and the two folded characters that stand there; ``plate_grams`` of the migrations makes
+A whole plate has a gram of its own. Any other gram is a place, a gap (1 to 3) and the two folded characters that stand there; ``text_grams`` of the migrations makes
 those of a row, of its text and of all that it may also be. Since they are folded (``plates/lookalike.py``), one look in the
 index finds the text, its look-alikes and the other candidates; the statement then says which it was. A part of a pattern
 behind a ``*`` has no place: it is asked for at every place where it can stand.
@@ -19,7 +19,7 @@ MAX_GAP = 3
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _LETTERS = len(_ALPHABET)
 _OFFSET = 32_768
-_WHOLE = 12 * MAX_GAP * _LETTERS * _LETTERS - _OFFSET
+_WHOLE, _NUMBERS = 1 << 16, 1 << 31
 # Three pairs of characters tell a plate from all but a few: a fourth costs a look for nothing.
 _ENOUGH = 3
 
@@ -34,7 +34,7 @@ def gram(place: int, gap: int, first: str, second: str) -> int:
 def pattern_grams(pattern: Pattern) -> list[list[int]]:
     """Return alternatives, each a list of grams that a match has all of; none when the index cannot help."""
     if pattern.exact:
-        return [exact_grams(canonical(pattern.prefix))]
+        return [[whole_gram(canonical(pattern.prefix))]]
     segments = _segments(pattern)
     if not segments:
         return []
@@ -49,13 +49,8 @@ def pattern_grams(pattern: Pattern) -> list[list[int]]:
 
 
 def whole_gram(key: str) -> int:
-    """Return the number of a whole text, given as its look-alike key: above those of its characters, of 18,880."""
-    return _WHOLE + int.from_bytes(sha256(key.encode()).digest()[:3], "big") % (_OFFSET - _WHOLE)
-
-
-def exact_grams(key: str) -> list[int]:
-    """Return the grams of a whole plate, given as its look-alike key: its own, and one that parts it from its like."""
-    return [whole_gram(key), *_numbers([Literal(character) for character in key], 0)[:1]]
+    """Return the number of a whole text, given as its look-alike key: above those of its characters, below 2^31."""
+    return _WHOLE + int.from_bytes(sha256(key.encode()).digest()[:4], "big") % (_NUMBERS - _WHOLE)
 
 
 def _segments(pattern: Pattern) -> list[tuple[int, Sequence[Part], bool]]:

@@ -1,8 +1,8 @@
 """How plate text is asked for: exact, by pattern, by look-alikes, and among the reader's other candidates.
 
 Classes, best first: the text itself (0), a look-alike of it (1), a text that the reader held possible (2).
-The class is an SQL expression, so that pages are keyset pages; within a class the newest comes first. Classes are looked
-for in two ways: the text itself by its own index, and all that may also be it by the grams of ``grams.py``.
+The class is an SQL expression, so that pages are keyset pages; within a class the newest comes first. All classes are found
+by the grams of ``grams.py`` in one look.
 """
 
 from __future__ import annotations
@@ -32,10 +32,7 @@ class PlateQuery:
 
     def same(self) -> Way:
         """Return how the text itself is found."""
-        clause, values = _matches("plate", self.pattern)
-        if self.pattern.exact:
-            return Way(str(SAME), [], clause, values)
-        return Way(str(SAME), [], *_joined(_index(self.pattern), (clause, values)))
+        return Way(str(SAME), [], *_joined(_index(self.pattern), _matches("plate", self.pattern)))
 
     def all(self) -> Way:
         """Return how everything is found that the pattern may mean, in one look."""
@@ -51,21 +48,6 @@ class PlateQuery:
             f"(CASE {cases} ELSE {CANDIDATE} END)",
             case_values,
             *_joined(_index(self.pattern), (f"({rest})", values)),
-        )
-
-    def others(self) -> Way:
-        """Return how look-alikes (where they were asked for) and other candidates are found."""
-        same, same_values = _matches("plate", self.pattern)
-        held, held_values = _candidates(self.pattern)
-        if self.folded is None:
-            rest, values = held, held_values
-            kind, kind_values = str(CANDIDATE), list[Any]()
-        else:
-            alike, alike_values = _matches("plate_key", self.folded)
-            rest, values = f"({alike} OR {held})", [*alike_values, *held_values]
-            kind, kind_values = f"(CASE WHEN {alike} THEN {LOOKALIKE} ELSE {CANDIDATE} END)", alike_values
-        return Way(
-            kind, kind_values, *_joined(_index(self.pattern), (rest, values), (f"NOT {same}", same_values))
         )
 
 
@@ -180,7 +162,7 @@ def _index(pattern: Pattern) -> tuple[str, list[Any]]:
     alternatives = pattern_grams(pattern)
     if not alternatives:
         return "TRUE", []
-    return f"({' OR '.join(['grams @> %s::smallint[]'] * len(alternatives))})", list(alternatives)
+    return f"({' OR '.join(['grams @> %s::int[]'] * len(alternatives))})", list(alternatives)
 
 
 def _joined(*parts: tuple[str, list[Any]]) -> tuple[str, list[Any]]:

@@ -29,7 +29,7 @@ from services.reads.pages import Place, make_token, open_token, query_digest
 from services.reads.predicates import Arm, Where, allowed_agencies, arms, held_arm, inside
 from services.reads.retention import Retention
 from services.reads.rows import read_of
-from services.reads.statements import Window, both, fenced, newest, newest_span
+from services.reads.statements import Window, fenced, newest, newest_span
 
 DEFAULT_ROWS = 50
 MOST_ROWS = 1000
@@ -148,7 +148,7 @@ async def _found(
 ) -> list[dict[str, Any]]:
     """Return the rows of a plate: a whole one by one statement; a pattern by its newest day, then by all of its window."""
     if plate.pattern.exact:
-        found = await connection.execute(*both(looked, plate, after, limit, window), prepare=True)
+        found = await connection.execute(*fenced(looked, plate.all(), after, limit, window), prepare=True)
         return await found.fetchall()
     if after is None or after.rank == SAME:
         found = await connection.execute(

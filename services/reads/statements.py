@@ -4,9 +4,9 @@ Rules
 -----
 1. A statement's text depends on the shape of the search only, never on what is searched for: it is planned once for each
    connection. Planning thirty partitions takes longer than looking into them.
-2. A plan that is made without the values must be good for any. So the index is never left to a guess: a whole plate is
-   found in the order of its own index; anything else is *fenced*, so that it is found by its grams and then sorted, and
-   never by walking the newest reads in the hope that some fit.
+2. A plan that is made without the values must be good for any. So the index is never left to a guess: a search for a plate
+   is *fenced*, so that it is found by its grams and then sorted, and never by walking the newest reads in the hope that some fit.
+   For a whole plate one look finds the text, its look-alikes and what the reader also held.
 3. A pattern is first looked for in the newest day of its window: what fits often fills the page there. What does not, fits
    seldom, and the rest of the window is soon looked through.
 4. Keyset pages: what comes after a place, by class, time and ID.
@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from services.reads.matching import CANDIDATE, EVERYTHING, SAME, PlateQuery, Way
+from services.reads.matching import EVERYTHING, Way
 from services.reads.pages import Place
 from services.reads.predicates import BY_TIME, Arm, Where, between
 from services.reads.rows import shown
@@ -50,18 +50,6 @@ def fenced(looked: Sequence[Arm], way: Way, after: Place | None, limit: int, spa
     return _union([_fenced(arm, way, after, limit, span) for arm in looked], limit)
 
 
-def both(
-    looked: Sequence[Arm], plate: PlateQuery, after: Place | None, limit: int, window: Window
-) -> Statement:
-    """Return the statement of a whole plate: the text itself in order, and all that may also be it."""
-    parts = []
-    for arm in looked:
-        if after is None or after.rank == SAME:
-            parts.append(_ordered(arm, plate.same(), after, limit, window))
-        parts.append(_fenced(arm, plate.others(), after, limit, window))
-    return _union(parts, limit)
-
-
 def _ordered(
     arm: Arm, way: Way, after: Place | None, limit: int, window: Window | None, by: str = "seen_at"
 ) -> Statement:
@@ -88,7 +76,7 @@ def _fenced(arm: Arm, way: Way, after: Place | None, limit: int, span: Window) -
     inner = f"SELECT {columns}, {way.kind} AS match_class FROM {arm.table} WHERE {where.sql} OFFSET 0"  # noqa: S608
     parameters = [*values, *way.kind_values, *where.parameters]
     outer = Where(["TRUE"])
-    if after is not None and not (way.kind == str(CANDIDATE) and after.rank == SAME):
+    if after is not None:
         outer = Where()
         outer.add(
             "(match_class > %s OR (match_class = %s AND (seen_at, read_id) < (%s, %s)))",
