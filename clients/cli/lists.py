@@ -40,7 +40,8 @@ ListId = Annotated[str, typer.Argument(help="List ID, from `plateward lists show
 def show(member: Member = _OFFICER, connect: Connect = _HERE) -> None:
     """Show the lists in force for the agency: where from, how old, the most that their hits may lead to.
 
-    A list older than its limit still matches, but its hits are leads at most and say so.
+    A list older than its limit still matches, but its hits are leads at most and say so; older than twice its limit it raises
+    no hits until it is imported again.
     """
     answer = call_hotlist(
         connect, member, lambda stub, o: stub.ListHotlists(hotlist_pb2.ListHotlistsRequest(), **o)
@@ -49,10 +50,14 @@ def show(member: Member = _OFFICER, connect: Connect = _HERE) -> None:
     for column in ("list", "of", "source", "entries", "age", "limit", "most", "import on its way"):
         table.add_column(column, overflow="fold")
     for known in answer.lists:
-        old = known.list_age_s > known.max_age_s
+        age = _span(known.list_age_s)
+        if known.matching_off:
+            age = f"[bold red]{age}, off: import it again[/]"
+        elif known.list_age_s > known.max_age_s:
+            age = f"[bold red]{age}, too old[/]"
         table.add_row(
             known.list_id, known.agency_id, known.source, f"{known.entries:,}",
-            f"[bold red]{_span(known.list_age_s)}, too old[/]" if old else _span(known.list_age_s), _span(known.max_age_s),
+            age, _span(known.max_age_s),
             _most(known.max_action), f"byte {known.import_offset:,}" if known.import_offset else "",
         )  # fmt: skip
     Console().print(table)

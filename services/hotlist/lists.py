@@ -10,21 +10,27 @@ Rules
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import structlog
 from psycopg.errors import UniqueViolation
 
 from plates.normal import PlateError, normalize
 from plateward.common.v1 import errors_pb2
 from plateward.hotlist.v1 import hit_pb2, hotlist_pb2
 from servicekit.clock import Clock
-from servicekit.database import Pool
+from servicekit.database import UNAVAILABLE, Pool
 from servicekit.errors import PlatewardError
+from services.hotlist.candidates import around
 from services.hotlist.entries import OWN_LIST, entry_of
+from services.hotlist.matching import ListStanding
 
 MOST_DIFFERENT = 2_000
+_WATCH_S = 3600.0
+_log = structlog.get_logger(__name__)
 _LISTS = """
 SELECT l.*, coalesce(i.received, 0) AS received, l.agency_id <> %(agency)s AS from_others,
   (SELECT count(*) FROM entries e WHERE e.agency_id = l.agency_id AND e.list_id = l.list_id AND e.removed_at IS NULL
@@ -64,6 +70,24 @@ class Lists:
         async with self._pool.connection() as connection:
             found = await connection.execute(_LISTS, {"agency": agency_id, "now": now})
             return [_list(row, now) for row in await found.fetchall()]
+
+    async def watch(self) -> None:
+        """Say in the log which lists raise no hits because of their age, every hour, until cancelled."""
+        while True:
+            try:
+                async with self._pool.connection() as connection:
+                    around_them = await around(connection)
+                for (agency_id, list_id), standing in around_them.lists.items():
+                    if standing.is_off(self._clock.now()):
+                        _log.warning(
+                            "list_matching_off",
+                            agency=agency_id,
+                            list=list_id,
+                            age_s=standing.age_s(self._clock.now()),
+                        )
+            except UNAVAILABLE:
+                _log.warning("database_away")
+            await asyncio.sleep(_WATCH_S)
 
     async def diff(
         self, agency_id: str, list_id: str, older: datetime | None, newer: datetime | None
@@ -196,6 +220,8 @@ class Lists:
 
 def _list(row: Mapping[str, Any], now: datetime) -> hotlist_pb2.Hotlist:
     most = min(row["max_action"], hit_pb2.MAX_ACTION_LEAD) if row["from_others"] else row["max_action"]
+    standing = ListStanding(most, row["as_of"], row["stale_after_s"])
+    own = row["list_id"] == OWN_LIST
     made = hotlist_pb2.Hotlist(
         list_id=row["list_id"],
         agency_id=row["agency_id"],
@@ -205,7 +231,8 @@ def _list(row: Mapping[str, Any], now: datetime) -> hotlist_pb2.Hotlist:
         entries=row["entries"],
         mapping=row["mapping"],
         import_offset=row["received"],
-        list_age_s=0 if row["list_id"] == OWN_LIST else max(0, int((now - row["as_of"]).total_seconds())),
+        list_age_s=0 if own else standing.age_s(now),
+        matching_off=not own and standing.is_off(now),
     )
     made.as_of.FromDatetime(row["as_of"])
     return made

@@ -8,7 +8,7 @@ Rules
    likeness of what differs, times the reader's doubt in those characters, reaches the least weight.
 3. Without a known state on both sides a match is a lead; with different states it is a lead that says so; the
    same for a vehicle of another type, for a list that is too old, for a partial plate. A match never leads further than
-   its entry and its list.
+   its entry and its list. A list older than twice its age raises nothing: what it says is no reason to look at anybody.
 4. A vehicle that a member cleared for the entry raises no work: its match is rejected as cleared. Where the cleared
    plate is the entry's own, a thief may carry it still: a lead.
 5. Every match is unverified: matching decides who looks, never what happens.
@@ -28,6 +28,7 @@ from plateward.hotlist.v1 import hit_pb2
 from plateward.reads.v1 import read_pb2
 
 SURE = 0.5
+OFF_AFTER = 2  # times a list's age
 _KINDS = ("exact", "lookalike", "partial", "candidate")
 _MATCH = {
     Verdict.SAME: hit_pb2.CHARACTER_MATCH_SAME,
@@ -44,6 +45,14 @@ class ListStanding(NamedTuple):
     max_action: int
     as_of: datetime
     stale_after_s: int
+
+    def age_s(self, now: datetime) -> int:
+        """Return the seconds since it was current."""
+        return max(0, int((now - self.as_of).total_seconds()))
+
+    def is_off(self, now: datetime) -> bool:
+        """Say whether it is too old to match at all (rule 3)."""
+        return self.age_s(now) > OFF_AFTER * self.stale_after_s
 
 
 class Cleared(NamedTuple):
@@ -110,6 +119,7 @@ def matches(
         and entry.approved_by
         and entry.expires_at.ToDatetime(UTC) > now
         and _concerns(entry, read, around)
+        and not _is_off(entry, now, around)
     ]
     return sorted(made, key=lambda match: (_KINDS.index(match.kind), -match.weight))
 
@@ -137,11 +147,16 @@ def _concerns(entry: hit_pb2.HotlistEntry, read: read_pb2.Read, around: Surround
     )
 
 
+def _is_off(entry: hit_pb2.HotlistEntry, now: datetime, around: Surroundings) -> bool:
+    standing = around.lists.get((entry.agency_id, entry.list_id))
+    return standing is not None and standing.is_off(now)
+
+
 def _match(
     entry: hit_pb2.HotlistEntry, way: Found, read: read_pb2.Read, now: datetime, around: Surroundings
 ) -> Match:
     standing = around.lists.get((entry.agency_id, entry.list_id))
-    age = max(0, int((now - standing.as_of).total_seconds())) if standing is not None else 0
+    age = standing.age_s(now) if standing is not None else 0
     doubts = [_state_doubt(entry.state, read.plate), _vehicle_doubt(entry, read)]
     if way.kind == "partial":
         doubts.append("partial plate: not all characters are known")

@@ -20,10 +20,10 @@ class HotlistSettings(ServiceSettings, DatabaseSettings):
         description="Address of the reads service that is followed. Example: 127.0.0.1:7402."
     )
     match_min_weight: float = Field(
-        default=0.01,
+        default=0.03,
         ge=0,
         le=1,
-        description="Least weight (likeness times doubt, over the characters that differ) at which a look-alike raises a hit.",
+        description="Least weight (likeness times doubt, over the characters that differ) at which a look-alike raises a hit. Lower finds more misread plates and sends more wrong ones to verifiers; `make wrong-stops` prints both.",
     )
     entry_max_days: int = Field(
         default=30,

@@ -43,6 +43,7 @@ async def wire(settings: HotlistSettings, kit: Kit) -> AsyncIterator[Wired]:
         confirmations = Confirmations(
             pool, hits, switch, kit.remote_audit().append, kit.clock, new_id=kit.new_id, poll_s=settings.switch_poll_seconds
         )  # fmt: skip
+        lists = Lists(pool, kit.clock)
         parts = Parts(
             confirmations=confirmations,
             entries=Entries(pool, kit.clock, settings.entry_max_days),
@@ -51,7 +52,7 @@ async def wire(settings: HotlistSettings, kit: Kit) -> AsyncIterator[Wired]:
             new_id=kit.new_id,
             of_lists=ListParts(
                 Importer(pool, kit.clock, settings.entry_max_days),
-                Lists(pool, kit.clock),
+                lists,
                 Statistics(pool, kit.clock),
             ),
         )
@@ -62,6 +63,7 @@ async def wire(settings: HotlistSettings, kit: Kit) -> AsyncIterator[Wired]:
         keeping = Keeping(kit.channel(settings.access_target), pool, kit.clock)
         matcher = Matcher(pool, kit.clock, kit.new_id, settings.match_min_weight, keeping=keeping)
         kit.spawn(keeping.run(settings.destroy_interval_seconds), "keeping")
+        kit.spawn(lists.watch(), "lists")
         kit.spawn(waker.run(), "waker")
         kit.spawn(webhooks.run(settings.stream_poll_seconds), "webhooks")
         if switch is not None:

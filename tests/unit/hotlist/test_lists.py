@@ -99,6 +99,21 @@ async def test_a_list_too_old_leads_to_a_lead_and_says_so(take, raised, clock) -
 
 
 @pytest.mark.req("R-HOT-3")
+async def test_a_list_past_twice_its_age_raises_nothing_until_it_is_imported_again(
+    take, lists, raised, clock
+) -> None:
+    await take(ncic("8ABC123"))
+    [before] = await lists.all(AGENCY)
+    clock.time = NOW + timedelta(hours=47, seconds=1)
+    assert await raised(read()) == []
+    [after] = await lists.all(AGENCY)
+    assert (before.matching_off, after.matching_off) == (False, True)
+    await take(ncic("8ABC123"), hours=-46)
+    [hit] = await raised(read("8ABC123"))
+    assert hit.max_action == hit_pb2.MAX_ACTION_STOP
+
+
+@pytest.mark.req("R-HOT-3")
 async def test_versions_are_told_apart_and_swapped(take, lists, raised) -> None:
     await take(ncic("8ABC123"), ncic("8ABC124"), ncic("8ABC125"), hours=3)
     answer = await take(ncic("8ABC123"), ncic("8ABC124", "Stored"), ncic("8ABC126"), hours=1)

@@ -38,6 +38,7 @@ class Hotlist(_message.Message):
     LIST_AGE_S_FIELD_NUMBER: _builtins.int
     IMPORT_OFFSET_FIELD_NUMBER: _builtins.int
     MAPPING_FIELD_NUMBER: _builtins.int
+    MATCHING_OFF_FIELD_NUMBER: _builtins.int
     list_id: _builtins.str
     """Its ID. Example: "ncic-vehicle" or "local"."""
     agency_id: _builtins.str
@@ -56,6 +57,8 @@ class Hotlist(_message.Message):
     """Byte that an interrupted import of this list goes on from; 0 when none is on its way. Example: 1048500."""
     mapping: _builtins.str
     """Mapping of the source's columns and codes. Example: "ncic"."""
+    matching_off: _builtins.bool
+    """Older than twice `max_age_s`: it raises no hits until it is imported again. Example: false."""
     @_builtins.property
     def as_of(self) -> _timestamp_pb2.Timestamp:
         """State of the source that this version shows. Example: 2026-11-23T06:00:00Z."""
@@ -73,10 +76,11 @@ class Hotlist(_message.Message):
         list_age_s: _builtins.int = ...,
         import_offset: _builtins.int = ...,
         mapping: _builtins.str = ...,
+        matching_off: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency_id", b"agency_id", "as_of", b"as_of", "entries", b"entries", "import_offset", b"import_offset", "list_age_s", b"list_age_s", "list_id", b"list_id", "mapping", b"mapping", "max_action", b"max_action", "max_age_s", b"max_age_s", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency_id", b"agency_id", "as_of", b"as_of", "entries", b"entries", "import_offset", b"import_offset", "list_age_s", b"list_age_s", "list_id", b"list_id", "mapping", b"mapping", "matching_off", b"matching_off", "max_action", b"max_action", "max_age_s", b"max_age_s", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
