@@ -9,7 +9,9 @@ Rules
 3. Blobs go after the commit that dooms them; certificates are issued when the last blob is gone and the audit log has
    taken the record. Without the log nothing is certified, and the purge stays under way until it is back.
 4. Pictures whose own schedule is shorter go before their reads, with a certificate of kind ``crop``.
-5. Replicas do not destroy side by side: a lock of the session is held for each agency, and it ends with the process.
+5. A new address-confidentiality list destroys what was stored earlier of its plates, in a purge of its own: its certificate names
+   the list in the place of a schedule.
+6. Replicas do not destroy side by side: a lock of the session is held for each agency, and it ends with the process.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from servicekit.database import Pool
 from servicekit.ids import derived_id, new_id
 from services.reads import purge_store as store
 from services.reads.certificates import CertificateStore, event_change, sign, window
+from services.reads.confidential import BASIS, Confidential
 from services.reads.crops import Crops
 from services.reads.partitions import day_of, start_of
 from services.reads.purge_store import ChangedError, Purge
@@ -48,12 +51,21 @@ _GIVE = "SELECT pg_advisory_unlock(hashtextextended('purge ' || %s, 0))"
 class Purger:
     """Destroys what is due, an agency at a time."""
 
-    def __init__(self, pool: Pool, clock: Clock, crops: Crops, records: Records, key: SignerKey) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        clock: Clock,
+        crops: Crops,
+        records: Records,
+        key: SignerKey,
+        confidential: Confidential | None = None,
+    ) -> None:
         self._pool = pool
         self._clock = clock
         self._crops = crops
         self._records = records
         self._key = key
+        self._confidential = confidential
 
     async def run(self, schedules: Schedules) -> list[reads_pb2.Certificate]:
         """Destroy what is due of one agency; return the certificates, none when nothing was.
@@ -68,6 +80,7 @@ class Purger:
             issued: list[reads_pb2.Certificate] = []
             if (cut_off := await store.under_way(connection, schedules.agency_id)) is not None:
                 issued += await self._finish(connection, cut_off)
+            issued += await self._withheld(connection, schedules)
             now = self._clock.now()
             purge = Purge(UUID(new_id(self._clock)), schedules.agency_id)
             await store.begin(connection, purge, schedules, now)
@@ -90,6 +103,19 @@ class Purger:
             range=window(row["first_at"], row["last_at"]),
         )  # fmt: skip
         return [certificate]
+
+    async def _withheld(
+        self, connection: AsyncConnection[Any], schedules: Schedules
+    ) -> list[reads_pb2.Certificate]:
+        agency_id = schedules.agency_id
+        wanted = await self._confidential.due(connection, agency_id) if self._confidential else None
+        if self._confidential is None or wanted is None:
+            return []
+        texts = await self._confidential.stored(connection, agency_id)
+        purge = Purge(UUID(new_id(self._clock)), agency_id)
+        await store.begin(connection, purge, schedules, self._clock.now(), BASIS)
+        await store.delete_withheld(connection, purge, texts, wanted)
+        return await self._finish(connection, purge)
 
     async def _destroy(
         self, connection: AsyncConnection[Any], purge: Purge, schedules: Schedules, now: datetime
@@ -158,7 +184,7 @@ class Purger:
 
     @asynccontextmanager
     async def _alone(self, agency_id: str) -> AsyncIterator[AsyncConnection[Any] | None]:
-        """Give a connection that holds the lock of rule 5, or none while another replica holds it."""
+        """Give a connection that holds the lock of rule 6, or none while another replica holds it."""
         async with self._pool.connection() as connection:
             await connection.set_autocommit(True)
             try:

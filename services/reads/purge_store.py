@@ -14,7 +14,7 @@ Rules
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -22,8 +22,10 @@ from uuid import UUID
 
 from psycopg import AsyncConnection, sql
 
+from plates.lookalike import canonical
 from services.reads.commitment import Commitment
 from services.reads.crops import day_prefix, held_key
+from services.reads.grams import whole_gram
 from services.reads.partitions import start_of
 from services.reads.schedules import CROP, READ, Schedules
 
@@ -85,8 +87,10 @@ async def hold_lock(connection: AsyncConnection[Any], agency_id: str) -> None:
     await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('hold ' || %s, 0))", (agency_id,))
 
 
-async def begin(connection: AsyncConnection[Any], purge: Purge, schedules: Schedules, now: datetime) -> None:
-    """Write down that a purge begins, and under which schedules."""
+async def begin(
+    connection: AsyncConnection[Any], purge: Purge, schedules: Schedules, now: datetime, basis: str = ""
+) -> None:
+    """Write down that a purge begins, and under which schedules, or on which other ``basis``."""
     async with connection.transaction():
         await connection.execute(
             "INSERT INTO purges (purge_id, agency_id, started_at) VALUES (%s, %s, %s)",
@@ -96,7 +100,7 @@ async def begin(connection: AsyncConnection[Any], purge: Purge, schedules: Sched
             await connection.execute(
                 "INSERT INTO purge_kinds (purge_id, kind, schedule, policy_version, destroyed, held, peaks) "
                 "VALUES (%s, %s, %s, %s, 0, 0, '')",
-                (purge.purge_id, kind, schedule.told, schedule.policy_version),
+                (purge.purge_id, kind, basis or schedule.told, schedule.policy_version),
             )
 
 
@@ -163,6 +167,33 @@ async def delete_expired(connection: AsyncConnection[Any], purge: Purge, horizon
         await _doom_found(connection, purge, "SELECT unnest(ARRAY[plate_crop, vehicle_crop]) FROM expiring")
         await _drop_copies(connection, purge, sql.Identifier("expiring"))
         await _add(connection, purge, weighed)
+    return gone.rowcount
+
+
+async def delete_withheld(
+    connection: AsyncConnection[Any], purge: Purge, texts: Sequence[str], wanted_at: datetime
+) -> int:
+    """Destroy the reads of which a text is on the address-confidentiality list of a time; return how many."""
+    async with connection.transaction():
+        await hold_lock(connection, purge.agency_id)
+        await connection.execute(_EXPIRING)
+        gone = await connection.execute(
+            "WITH gone AS (DELETE FROM reads WHERE agency_id = %s AND grams && %s::int[] "
+            "AND (plate = ANY(%s::text[]) OR candidates && %s::text[]) "
+            "RETURNING read_id, seen_at, plate_crop, vehicle_crop) INSERT INTO expiring SELECT * FROM gone",
+            (purge.agency_id, [whole_gram(canonical(text)) for text in texts], [*texts], [*texts]),
+        )
+        if gone.rowcount:
+            weighed = await _weigh(connection, purge, sql.Identifier("expiring"))
+            await _doom_found(
+                connection, purge, "SELECT unnest(ARRAY[plate_crop, vehicle_crop]) FROM expiring"
+            )
+            await _drop_copies(connection, purge, sql.Identifier("expiring"))
+            await _add(connection, purge, weighed)
+        await connection.execute(
+            "DELETE FROM confidential_sweeps WHERE agency_id = %s AND wanted_at = %s",
+            (purge.agency_id, wanted_at),
+        )
     return gone.rowcount
 
 

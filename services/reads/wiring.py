@@ -98,10 +98,11 @@ async def wire(settings: ReadsSettings, kit: Kit) -> AsyncIterator[Wired]:
             canvass=Canvass(pool, search, crops, records),
         )
         holds = Holds(pool, kit.clock, crops, retention, Custody(records, kit.clock))
-        purger = Purger(pool, kit.clock, crops, records, signer)
+        confidential = Confidential(pool, _optional_key(settings.confidential_key_file))
+        purger = Purger(pool, kit.clock, crops, records, signer, confidential)
         keep = KeepParts(
             certificates=CertificateStore(pool),
-            confidential=Confidential(pool, _optional_key(settings.confidential_key_file)),
+            confidential=confidential,
             evidence=Evidence(holds, crops, records, kit.clock, signer),
             holds=holds,
             purger=purger,

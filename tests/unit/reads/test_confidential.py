@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from servicekit.errors import PlatewardError
 from services.reads.confidential import Confidential, digest
-from tests.unit.reads.builders import AGENCY, NOW, accepted, new_read
+from services.reads.purge import Purger
+from tests.unit.reads.builders import AGENCY, JPEG, NOW, accepted, new_read
 
 KEY = bytes(range(32))
 
@@ -57,3 +59,31 @@ async def test_the_database_holds_no_plate_of_the_list(confidential, pool) -> No
 async def test_without_a_key_no_list_is_taken(pool, tmp_path: Path) -> None:
     with pytest.raises(PlatewardError, match="CONFIDENTIAL_KEY_FILE"):
         await Confidential(pool, None).replace(AGENCY, [bytes(32)])
+
+
+@pytest.mark.req("R-RET-1")
+@pytest.mark.req("R-RET-4")
+async def test_what_was_stored_before_the_list_came_is_destroyed_with_a_certificate(
+    confidential, pool, ingest, clock, crops, records, key, retention, monkeypatch
+) -> None:
+    purger = Purger(pool, clock, crops, records, key, confidential)
+    news = [
+        new_read("8ABC123", at=NOW, jpeg=JPEG),
+        new_read("8ABC173", at=NOW - timedelta(days=3), candidates={"8ABC123": 0.1}),
+        new_read("8A8C123", at=NOW),
+        new_read("5DEF555", at=NOW),
+    ]
+    await ingest.store(AGENCY, [accepted(new, NOW) for new in news])
+    await ingest.store("galt-pd", [accepted(new_read("8ABC123", at=NOW), NOW, agency="galt-pd")])
+    schedules = await retention.schedules(AGENCY)
+    await confidential.replace(AGENCY, [digest(KEY, "8ABC123"), digest(KEY, "1NEVER1")])
+    assert await purger.run(schedules) == []  # a batch may still be on its way into the table
+    monkeypatch.setattr("services.reads.confidential._SETTLED", timedelta(0))
+    certificates = await purger.run(schedules)
+    assert [(c.kind, c.destroyed) for c in certificates] == [("read", 2), ("crop", 1)]
+    assert {c.schedule for c in certificates} == {"address-confidentiality list"}
+    async with pool.connection() as connection:
+        found = await connection.execute("SELECT agency_id, plate FROM reads ORDER BY 1, 2")
+        left = [(row["agency_id"], row["plate"]) for row in await found.fetchall()]
+    assert left == [(AGENCY, "5DEF555"), (AGENCY, "8A8C123"), ("galt-pd", "8ABC123")]
+    assert await purger.run(schedules) == []
