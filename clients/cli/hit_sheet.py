@@ -24,6 +24,7 @@ table{border-collapse:collapse;margin:1rem 0}td,th{border:1px solid #999;padding
 {% for demotion in hit.demotions %}<p><strong>Lowered:</strong> {{ demotion }}</p>{% endfor %}
 {% if picture %}<img alt="Plate as the camera saw it" src="data:image/jpeg;base64,{{ picture }}">
 {% else %}<p><strong>No picture.</strong> It has expired or was not granted: without it the comparison cannot be made.</p>{% endif %}
+{% if vehicle %}<img alt="Vehicle as the camera saw it, glass masked" src="data:image/jpeg;base64,{{ vehicle }}">{% endif %}
 <table class="plate"><tr><th scope="row">read</th>{% for c in characters %}<td class="{{ c.match }}">{{ c.read or "-" }}</td>{% endfor %}</tr>
 <tr><th scope="row">entry</th>{% for c in characters %}<td class="{{ c.match }}">{{ c.entry or "-" }}</td>{% endfor %}</tr>
 <tr><th scope="row">sure</th>{% for c in characters %}<td style="font-size:.9rem">{{ c.sure }}</td>{% endfor %}</tr></table>
@@ -38,7 +39,7 @@ table{border-collapse:collapse;margin:1rem 0}td,th{border:1px solid #999;padding
 _VERIFIED = (hit_pb2.HIT_STATE_CONFIRMED, hit_pb2.HIT_STATE_ACTED, hit_pb2.HIT_STATE_CLOSED)
 
 
-def sheet(hit: hit_pb2.Hit, jpeg: bytes) -> str:
+def sheet(hit: hit_pb2.Hit, jpeg: bytes, vehicle: bytes = b"") -> str:
     """Return the page of a hit, as HTML; without a JPEG it says that the comparison cannot be made."""
     read, entry = hit.read, hit.entry
     characters = [
@@ -56,6 +57,7 @@ def sheet(hit: hit_pb2.Hit, jpeg: bytes) -> str:
         state=hit_pb2.HitState.Name(hit.state).removeprefix("HIT_STATE_").lower(),
         most=hit_pb2.MaxAction.Name(hit.max_action).removeprefix("MAX_ACTION_").lower(),
         picture=base64.b64encode(jpeg).decode() if jpeg else "",
+        vehicle=base64.b64encode(vehicle).decode() if vehicle else "",
         characters=characters,
         properties=[
             (

@@ -23,7 +23,6 @@ from clients.cli.search import keep_receipt, vehicle
 from clients.connection import Connection
 from plateward.common.v1 import types_pb2
 from plateward.hotlist.v1 import hit_pb2, hotlist_pb2, hotlist_pb2_grpc
-from plateward.reads.v1 import reads_pb2, reads_pb2_grpc
 from servicekit.channels import bearer
 
 app = typer.Typer(
@@ -119,47 +118,44 @@ def show(hit_id: HitId, member: Member = _OFFICER, connect: Connect = _HERE) -> 
 @app.command("sheet")
 def write_sheet(
     hit_id: HitId,
-    offence: Annotated[
-        str, typer.Option(help="Offence of the published policy, for the look at the picture.")
-    ],
-    reason: Annotated[str, typer.Option(help="What this look is for, in a sentence.")],
-    case: Annotated[str, typer.Option(help="Case number. Example: 26-004312.")] = "",
     out: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("hit.html"),
     member: Member = _OFFICER,
     connect: Connect = _HERE,
 ) -> None:
-    """Write the comparison sheet: the picture beside the entry, characters, state, type, colour, age of the list.
+    """Write the comparison sheet: the pictures beside the entry, characters, state, type, colour, age of the list.
 
-    The look at the picture is an access like any other: it needs a purpose and is on record.
+    The pictures are kept with the hit; the look at them is on record.
     """
     from clients.cli.hit_sheet import sheet
 
     hit = _find(hit_id, member, connect)
-    connection = Connection.load(connect)
-    request = reads_pb2.GetCropRequest(
-        read_id=hit.read.read_id,
-        kind=types_pb2.CROP_KIND_PLATE,
-        purpose=types_pb2.Purpose(offence=offence, reason=reason, case_number=case),
+    plate, whole = (
+        _picture(hit_id, kind, member, connect)
+        for kind in (types_pb2.CROP_KIND_PLATE, types_pb2.CROP_KIND_VEHICLE)
     )
+    out.write_text(sheet(hit, plate, whole), encoding="utf-8")
+    print(f"written: {out}{'' if plate else ' (without a picture: it is not there any more)'}")
 
-    async def crop() -> bytes:
-        async with connection.channel("reads", "portal") as channel:
-            stub = reads_pb2_grpc.ReadsServiceStub(channel)
-            answer = await stub.GetCrop(
+
+def _picture(hit_id: str, kind: types_pb2.CropKind.ValueType, member: str, connect: Path) -> bytes:
+    """Return a picture of a hit; none where there is none, which the sheet says."""
+    connection = Connection.load(connect)
+    request = hotlist_pb2.GetHitPictureRequest(hit_id=hit_id, kind=kind)
+
+    async def get() -> bytes:
+        async with connection.channel("hotlist", "portal") as channel:
+            answer = await hotlist_pb2_grpc.HotlistServiceStub(channel).GetHitPicture(
                 request, metadata=bearer(connection.token(member)), timeout=_TIMEOUT_S
             )
             keep_receipt(connection.receipts_dir, answer.receipt)
             return bytes(answer.jpeg)
 
     try:
-        jpeg = asyncio.run(crop())
+        return asyncio.run(get())
     except grpc.aio.AioRpcError as error:
-        # A sheet without a picture says so; any other refusal is the member's to see.
         if error.code() != grpc.StatusCode.NOT_FOUND:
             end_refused(error)
-        jpeg = b""
-    out.write_text(sheet(hit, jpeg), encoding="utf-8")
-    print(f"written: {out}{'' if jpeg else ' (without a picture: it is not there any more)'}")
+        return b""
 
 
 def _find(hit_id: str, member: str, connect: Path) -> hit_pb2.Hit:

@@ -222,6 +222,7 @@ class Story:
                 hotlist.ClaimHit(claim, metadata=self._as(SUPERVISOR)),
                 "HIT_CLAIMED",
             )
+            await self._sheet(hit.hit_id)
             await hotlist.CompareHit(
                 hotlist_pb2.CompareHitRequest(
                     hit_id=hit.hit_id, plate=hit_pb2.COMPARISON_SAME, state=hit_pb2.COMPARISON_NOT_VISIBLE, vehicle=hit_pb2.COMPARISON_SAME,
@@ -243,6 +244,23 @@ class Story:
         self._console.print(
             f"  [green]after claim, comparison and records check:[/] {hit_pb2.HitState.Name(done.hit.state)}"
         )
+
+    async def _sheet(self, hit_id: str) -> None:
+        """Write the comparison sheet with the pictures that are kept with the hit, as the verifier would."""
+        page = self._root / "hit.html"
+        command = (
+            "hits",
+            "sheet",
+            hit_id,
+            "--connect",
+            str(self._root),
+            "--out",
+            str(page),
+            "--member",
+            OFFICER,
+        )
+        if await self._command(*command) != 0 or page.read_text("utf-8").count("data:image/jpeg") != 2:
+            raise StoryError("the comparison sheet lacks a picture; see logs/hotlist.log")
 
     async def _confirmation(self, hotlist: Any, hit_id: str) -> None:
         """Ask the originating agency through the (simulated) message switch and wait for its answer."""

@@ -3,7 +3,7 @@
 Rules
 -----
 1. A hit lives from when its vehicle was seen, as long as the active policy keeps hits (kind ``hit``); it holds what it needs
-   of its read, so it outlives a read that goes earlier. Pictures belong to the read and go with it.
+   of its read, pictures too (``pictures.py``), so it outlives a read that goes earlier.
 2. A policy that is shortened shortens hits that are raised already; one that is lengthened prolongs nothing.
 3. While the policy was never learnt, a hit goes with its read: a guess could keep what must go.
 4. What has expired is invisible at once (a predicate of every query) and destroyed with the steps taken on it.
@@ -75,7 +75,7 @@ class Keeping:
                         "UPDATE hits SET expires_at = seen_at + %s WHERE agency_id = %s AND expires_at > seen_at + %s",
                         (keep, agency_id, keep),
                     )
-            for table in ("verifications", "confirmations"):
+            for table in ("verifications", "confirmations", "hit_pictures"):
                 await connection.execute(
                     f"DELETE FROM {table} t USING hits h WHERE h.hit_id = t.hit_id AND h.expires_at <= %s",  # noqa: S608
                     (now,),

@@ -14,6 +14,7 @@ from services.hotlist import states
 from services.hotlist.confirmations import Confirmations
 from services.hotlist.entries import Entries
 from services.hotlist.hits import Hits, Writes
+from services.hotlist.pictures import Pictures
 from services.hotlist.rpc_lists import ListParts, ListRpcs, bytes_of, own_agencies
 from services.hotlist.states import Result, Standing
 from services.hotlist.streams import Streams
@@ -33,6 +34,7 @@ class Parts:
     confirmations: Confirmations
     new_id: Callable[[], str]
     of_lists: ListParts
+    pictures: Pictures
 
 
 class HotlistServicer(ListRpcs):
@@ -137,6 +139,15 @@ class HotlistServicer(ListRpcs):
             request.hit_id, lambda hit: states.claim(hit, member_id), Writes(note="claimed")
         )
         return hotlist_pb2.ClaimHitResponse(hit=hit)
+
+    async def GetHitPicture(
+        self, request: hotlist_pb2.GetHitPictureRequest, context: Context
+    ) -> hotlist_pb2.GetHitPictureResponse:
+        """Return a picture that is kept with a hit."""
+        call = current()
+        jpeg, read_id = await self._parts.pictures.get(request.hit_id, request.kind, call.decision)
+        call.returned([read_id])
+        return hotlist_pb2.GetHitPictureResponse(jpeg=jpeg)
 
     async def CompareHit(
         self, request: hotlist_pb2.CompareHitRequest, context: Context

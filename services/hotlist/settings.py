@@ -39,7 +39,7 @@ class HotlistSettings(ServiceSettings, DatabaseSettings):
     )
     key_file: Path | None = Field(
         default=None,
-        description="Key that seals the secrets of webhooks: 32 bytes, mode 0600; made on the first start where it is absent. Without it webhooks are off.",
+        description="Key that seals the pictures of hits and the secrets of webhooks: 32 bytes, mode 0600; made on the first start where it is absent. Without it hits keep no pictures and webhooks are off.",
     )
     switch_url: str = Field(
         default="",

@@ -18,6 +18,7 @@ from services.hotlist.importing import Importer
 from services.hotlist.keeping import Keeping
 from services.hotlist.lists import Lists
 from services.hotlist.matcher import CHANNEL, Matcher
+from services.hotlist.pictures import Pictures
 from services.hotlist.rpc import HotlistServicer, Parts
 from services.hotlist.rpc_lists import ListParts
 from services.hotlist.settings import HotlistSettings
@@ -44,6 +45,9 @@ async def wire(settings: HotlistSettings, kit: Kit) -> AsyncIterator[Wired]:
             pool, hits, switch, kit.remote_audit().append, kit.clock, new_id=kit.new_id, poll_s=settings.switch_poll_seconds
         )  # fmt: skip
         lists = Lists(pool, kit.clock)
+        key = load_or_create_key(settings.key_file) if settings.key_file else None
+        reads = kit.channel(settings.reads_target)
+        pictures = Pictures(pool, reads, kit.clock, key)
         parts = Parts(
             confirmations=confirmations,
             entries=Entries(pool, kit.clock, settings.entry_max_days),
@@ -55,20 +59,22 @@ async def wire(settings: HotlistSettings, kit: Kit) -> AsyncIterator[Wired]:
                 lists,
                 Statistics(pool, kit.clock),
             ),
+            pictures=pictures,
         )
         webhooks = Webhooks(
-            pool, hits, kit.remote_audit().append, kit.clock, key=load_or_create_key(settings.key_file) if settings.key_file else None,
+            pool, hits, kit.remote_audit().append, kit.clock, key=key,
             allowed=settings.webhook_networks, ca=settings.webhook_ca,
         )  # fmt: skip
         keeping = Keeping(kit.channel(settings.access_target), pool, kit.clock)
         matcher = Matcher(pool, kit.clock, kit.new_id, settings.match_min_weight, keeping=keeping)
         kit.spawn(keeping.run(settings.destroy_interval_seconds), "keeping")
         kit.spawn(lists.watch(), "lists")
+        kit.spawn(pictures.run(settings.stream_poll_seconds), "pictures")
         kit.spawn(waker.run(), "waker")
         kit.spawn(webhooks.run(settings.stream_poll_seconds), "webhooks")
         if switch is not None:
             kit.spawn(confirmations.run(), "confirmations")
-        kit.spawn(matcher.run(kit.channel(settings.reads_target)), "matcher")
+        kit.spawn(matcher.run(reads), "matcher")
         yield Wired(
             servicer=HotlistServicer(parts, webhooks), audit=kit.remote_audit(), decider=kit.remote_decider()
         )

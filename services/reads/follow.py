@@ -12,7 +12,9 @@ Rules
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from typing import LiteralString
 
 from plateward.common.v1 import errors_pb2
 from plateward.reads.v1 import reads_pb2
@@ -22,6 +24,7 @@ from servicekit.errors import PlatewardError
 from servicekit.waker import Waker, wait_for_either
 from services.reads.cursors import Cursor, parse_cursor
 from services.reads.rows import read_of
+from services.reads.schedules import Alive
 
 BATCH = 500
 _NEXT = """
@@ -87,6 +90,21 @@ class Follow:
             return None
         end = Cursor(int(rows[-1]["txid_text"]), rows[-1]["seq"])
         return end, reads_pb2.FollowReadsResponse(reads=map(read_of, rows), cursor=str(end))
+
+    async def crop_key(
+        self, agency_id: str, read_id: str, seen_at: datetime, column: LiteralString, alive: Sequence[Alive]
+    ) -> str:
+        """Return where a crop of a live read is kept; empty where there is none, or where it is not alive any more."""
+        after = next((bound.crops_after for bound in alive if bound.agency_id == agency_id), None)
+        if after is None:
+            return ""
+        async with self._pool.connection() as connection:
+            found = await connection.execute(
+                f"SELECT {column} AS key FROM reads WHERE agency_id = %s AND read_id = %s AND seen_at = %s AND seen_at > %s",  # noqa: S608
+                (agency_id, read_id, seen_at, after),
+            )
+            row = await found.fetchone()
+        return str(row["key"]) if row is not None else ""
 
     async def _admit(self, cursor: Cursor) -> None:
         async with self._pool.connection() as connection:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any
+from datetime import UTC, timedelta
+from typing import Any, LiteralString
 
 import grpc
 
@@ -26,7 +26,10 @@ from services.reads.rpc_keep import KeepParts, KeepServicer
 from services.reads.search import Search
 
 Context = grpc.aio.ServicerContext[Any, Any]
-_CROP_COLUMNS = {types_pb2.CROP_KIND_PLATE: "plate_crop", types_pb2.CROP_KIND_VEHICLE: "vehicle_crop"}
+_CROP_COLUMNS: dict[types_pb2.CropKind.ValueType, LiteralString] = {
+    types_pb2.CROP_KIND_PLATE: "plate_crop",
+    types_pb2.CROP_KIND_VEHICLE: "vehicle_crop",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +117,23 @@ class ReadsServicer(KeepServicer):
             )
         call.returned([str(row["read_id"])])
         return reads_pb2.GetCropResponse(jpeg=jpeg)
+
+    async def FetchCrop(
+        self, request: reads_pb2.FetchCropRequest, context: Context
+    ) -> reads_pb2.FetchCropResponse:
+        """Return one crop of a live read to a follower."""
+        key = await self._parts.follow.crop_key(
+            request.agency_id, request.read_id, request.seen_at.ToDatetime(UTC), _CROP_COLUMNS[request.kind],
+            await self._parts.retention.alive([request.agency_id]),
+        )  # fmt: skip
+        jpeg = await self._parts.crops.get(key) if key else None
+        if jpeg is None:
+            raise PlatewardError(
+                errors_pb2.ERROR_REASON_NOT_FOUND,
+                "There is no such picture: it was never taken, or it has expired. Do not ask again.",
+            )
+        current().returned([request.read_id])
+        return reads_pb2.FetchCropResponse(jpeg=jpeg)
 
     async def Canvass(
         self, request: reads_pb2.CanvassRequest, context: Context

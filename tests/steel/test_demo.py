@@ -37,4 +37,5 @@ def test_demo_twice(tmp_path: Path) -> None:
         assert done.returncode == 0, f"{run} run: {done.stdout[-4000:]}{done.stderr[-4000:]}"
         for rule in ("ca.immigration", "mfa", "training", "out-of-state", "federal", "UNVERIFIED"):
             assert rule in done.stdout, f"{run} run does not show {rule}"
+        assert (root / "hit.html").read_text("utf-8").count("data:image/jpeg") == 2
         assert left_running(root) == []

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from plateward.common.v1 import errors_pb2
 from servicekit.errors import PlatewardError
+from services.reads.crops import crop_key
 from services.reads.cursors import START, Cursor, parse_cursor
 from services.reads.follow import Follow
-from tests.unit.reads.builders import AGENCY, NOW, accepted, new_read
+from tests.unit.reads.builders import AGENCY, JPEG, NOW, accepted, new_read
 
 _INSERT = (
     "INSERT INTO reads (agency_id, read_id, seen_at, camera_id, latitude, longitude, plate, plate_key, candidates, state, "
@@ -133,3 +134,22 @@ def test_a_cursor_reads_back(txid: int, seq: int) -> None:
 def test_a_malformed_cursor_is_refused(text: str) -> None:
     with pytest.raises(PlatewardError):
         parse_cursor(text)
+
+
+@pytest.mark.req("R-REC-3")
+@pytest.mark.req("R-RET-1")
+async def test_a_follower_takes_over_crops_of_live_reads_only(ingest, follow, clock, retention) -> None:
+    new = new_read(at=NOW - timedelta(days=1), jpeg=JPEG)
+    await ingest.store(AGENCY, [accepted(new, NOW)])
+    seen_at = NOW - timedelta(days=1)
+
+    async def key(agency: str = AGENCY, column: str = "plate_crop") -> str:
+        return await follow.crop_key(
+            agency, new.read.read_id, seen_at, column, await retention.alive([AGENCY])
+        )
+
+    assert await key() == crop_key(AGENCY, seen_at, new.read.read_id, "plate")
+    assert await key(column="vehicle_crop") == ""
+    assert await key(agency="galt-pd") == ""
+    clock.time = NOW + timedelta(days=30)
+    assert await key() == ""

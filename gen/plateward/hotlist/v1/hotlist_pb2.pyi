@@ -859,6 +859,60 @@ class ClaimHitResponse(_message.Message):
 Global___ClaimHitResponse: _TypeAlias = ClaimHitResponse  # noqa: Y015
 
 @_typing.final
+class GetHitPictureRequest(_message.Message):
+    """Which crop of which hit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HIT_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    hit_id: _builtins.str
+    """The hit."""
+    kind: _types_pb2.CropKind.ValueType
+    """Which crop. Example: CROP_KIND_PLATE."""
+    def __init__(
+        self,
+        *,
+        hit_id: _builtins.str = ...,
+        kind: _types_pb2.CropKind.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hit_id", b"hit_id", "kind", b"kind"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetHitPictureRequest: _TypeAlias = GetHitPictureRequest  # noqa: Y015
+
+@_typing.final
+class GetHitPictureResponse(_message.Message):
+    """The crop."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JPEG_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    jpeg: _builtins.bytes
+    """JPEG bytes."""
+    @_builtins.property
+    def receipt(self) -> _receipt_pb2.Receipt:
+        """Proof that this look was recorded."""
+
+    def __init__(
+        self,
+        *,
+        jpeg: _builtins.bytes = ...,
+        receipt: _receipt_pb2.Receipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["jpeg", b"jpeg", "receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetHitPictureResponse: _TypeAlias = GetHitPictureResponse  # noqa: Y015
+
+@_typing.final
 class CompareHitRequest(_message.Message):
     """What the comparison showed. All three must be answered."""
 

@@ -100,6 +100,11 @@ class HotlistServiceStub:
                 request_serializer=plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.ClaimHitRequest.SerializeToString,
                 response_deserializer=plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.ClaimHitResponse.FromString,
                 _registered_method=True)
+        self.GetHitPicture = channel.unary_unary(
+                '/plateward.hotlist.v1.HotlistService/GetHitPicture',
+                request_serializer=plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.GetHitPictureRequest.SerializeToString,
+                response_deserializer=plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.GetHitPictureResponse.FromString,
+                _registered_method=True)
         self.CompareHit = channel.unary_unary(
                 '/plateward.hotlist.v1.HotlistService/CompareHit',
                 request_serializer=plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.CompareHitRequest.SerializeToString,
@@ -232,6 +237,13 @@ class HotlistServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetHitPicture(self, request, context):
+        """See a crop of a hit, which is kept with the hit, since that may outlive its read.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CompareHit(self, request, context):
         """Record what the comparison of picture and entry showed.
         """
@@ -348,6 +360,11 @@ def add_HotlistServiceServicer_to_server(servicer, server):
                     servicer.ClaimHit,
                     request_deserializer=plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.ClaimHitRequest.FromString,
                     response_serializer=plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.ClaimHitResponse.SerializeToString,
+            ),
+            'GetHitPicture': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetHitPicture,
+                    request_deserializer=plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.GetHitPictureRequest.FromString,
+                    response_serializer=plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.GetHitPictureResponse.SerializeToString,
             ),
             'CompareHit': grpc.unary_unary_rpc_method_handler(
                     servicer.CompareHit,
@@ -737,6 +754,33 @@ class HotlistService:
             '/plateward.hotlist.v1.HotlistService/ClaimHit',
             plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.ClaimHitRequest.SerializeToString,
             plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.ClaimHitResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetHitPicture(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/plateward.hotlist.v1.HotlistService/GetHitPicture',
+            plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.GetHitPictureRequest.SerializeToString,
+            plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.GetHitPictureResponse.FromString,
             options,
             channel_credentials,
             insecure,

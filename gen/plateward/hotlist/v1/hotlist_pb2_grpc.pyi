@@ -59,6 +59,8 @@ class HotlistServiceStub:
     """Hits as they are raised, from a cursor: at least once."""
     ClaimHit: _grpc.UnaryUnaryMultiCallable[_hotlist_pb2.ClaimHitRequest, _hotlist_pb2.ClaimHitResponse]
     """Take a hit: from now on one named person verifies it."""
+    GetHitPicture: _grpc.UnaryUnaryMultiCallable[_hotlist_pb2.GetHitPictureRequest, _hotlist_pb2.GetHitPictureResponse]
+    """See a crop of a hit, which is kept with the hit, since that may outlive its read."""
     CompareHit: _grpc.UnaryUnaryMultiCallable[_hotlist_pb2.CompareHitRequest, _hotlist_pb2.CompareHitResponse]
     """Record what the comparison of picture and entry showed."""
     RequestConfirmation: _grpc.UnaryUnaryMultiCallable[_hotlist_pb2.RequestConfirmationRequest, _hotlist_pb2.RequestConfirmationResponse]
@@ -105,6 +107,8 @@ class HotlistServiceAsyncStub(HotlistServiceStub):
     """Hits as they are raised, from a cursor: at least once."""
     ClaimHit: _aio.UnaryUnaryMultiCallable[_hotlist_pb2.ClaimHitRequest, _hotlist_pb2.ClaimHitResponse]  # type: ignore[assignment]
     """Take a hit: from now on one named person verifies it."""
+    GetHitPicture: _aio.UnaryUnaryMultiCallable[_hotlist_pb2.GetHitPictureRequest, _hotlist_pb2.GetHitPictureResponse]  # type: ignore[assignment]
+    """See a crop of a hit, which is kept with the hit, since that may outlive its read."""
     CompareHit: _aio.UnaryUnaryMultiCallable[_hotlist_pb2.CompareHitRequest, _hotlist_pb2.CompareHitResponse]  # type: ignore[assignment]
     """Record what the comparison of picture and entry showed."""
     RequestConfirmation: _aio.UnaryUnaryMultiCallable[_hotlist_pb2.RequestConfirmationRequest, _hotlist_pb2.RequestConfirmationResponse]  # type: ignore[assignment]
@@ -226,6 +230,14 @@ class HotlistServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_hotlist_pb2.ClaimHitResponse, _abc.Awaitable[_hotlist_pb2.ClaimHitResponse]]:
         """Take a hit: from now on one named person verifies it."""
+
+    @_abc_1.abstractmethod
+    def GetHitPicture(
+        self,
+        request: _hotlist_pb2.GetHitPictureRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_hotlist_pb2.GetHitPictureResponse, _abc.Awaitable[_hotlist_pb2.GetHitPictureResponse]]:
+        """See a crop of a hit, which is kept with the hit, since that may outlive its read."""
 
     @_abc_1.abstractmethod
     def CompareHit(

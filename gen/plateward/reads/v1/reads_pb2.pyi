@@ -254,6 +254,70 @@ class FollowReadsResponse(_message.Message):
 Global___FollowReadsResponse: _TypeAlias = FollowReadsResponse  # noqa: Y015
 
 @_typing.final
+class FetchCropRequest(_message.Message):
+    """A crop that a follower takes over."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    READ_ID_FIELD_NUMBER: _builtins.int
+    AGENCY_ID_FIELD_NUMBER: _builtins.int
+    SEEN_AT_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    read_id: _builtins.str
+    """The read. Example: "01990e5c-7c2a-7d10-9a31-0c1f6f6cf0aa"."""
+    agency_id: _builtins.str
+    """Agency that owns it. Example: "elk-grove-pd"."""
+    kind: _types_pb2.CropKind.ValueType
+    """Which crop. Example: CROP_KIND_PLATE."""
+    @_builtins.property
+    def seen_at(self) -> _timestamp_pb2.Timestamp:
+        """When its vehicle was seen."""
+
+    def __init__(
+        self,
+        *,
+        read_id: _builtins.str = ...,
+        agency_id: _builtins.str = ...,
+        seen_at: _timestamp_pb2.Timestamp | None = ...,
+        kind: _types_pb2.CropKind.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["seen_at", b"seen_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency_id", b"agency_id", "kind", b"kind", "read_id", b"read_id", "seen_at", b"seen_at"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FetchCropRequest: _TypeAlias = FetchCropRequest  # noqa: Y015
+
+@_typing.final
+class FetchCropResponse(_message.Message):
+    """The crop."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JPEG_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    jpeg: _builtins.bytes
+    """JPEG bytes."""
+    @_builtins.property
+    def receipt(self) -> _receipt_pb2.Receipt:
+        """Proof that it was recorded."""
+
+    def __init__(
+        self,
+        *,
+        jpeg: _builtins.bytes = ...,
+        receipt: _receipt_pb2.Receipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["jpeg", b"jpeg", "receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FetchCropResponse: _TypeAlias = FetchCropResponse  # noqa: Y015
+
+@_typing.final
 class SearchReadsRequest(_message.Message):
     """What to look for. A time window and a purpose are always needed."""
 

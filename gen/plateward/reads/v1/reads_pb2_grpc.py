@@ -45,6 +45,11 @@ class ReadsServiceStub:
                 request_serializer=plateward_dot_reads_dot_v1_dot_reads__pb2.FollowReadsRequest.SerializeToString,
                 response_deserializer=plateward_dot_reads_dot_v1_dot_reads__pb2.FollowReadsResponse.FromString,
                 _registered_method=True)
+        self.FetchCrop = channel.unary_unary(
+                '/plateward.reads.v1.ReadsService/FetchCrop',
+                request_serializer=plateward_dot_reads_dot_v1_dot_reads__pb2.FetchCropRequest.SerializeToString,
+                response_deserializer=plateward_dot_reads_dot_v1_dot_reads__pb2.FetchCropResponse.FromString,
+                _registered_method=True)
         self.SearchReads = channel.unary_unary(
                 '/plateward.reads.v1.ReadsService/SearchReads',
                 request_serializer=plateward_dot_reads_dot_v1_dot_reads__pb2.SearchReadsRequest.SerializeToString,
@@ -135,6 +140,13 @@ class ReadsServiceServicer:
 
     def FollowReads(self, request, context):
         """Follow all reads in commit order from a cursor: at least once, never a gap.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FetchCrop(self, request, context):
+        """A follower takes over a crop of a read, to keep it with what the read led to: a hit may outlive its read.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -257,6 +269,11 @@ def add_ReadsServiceServicer_to_server(servicer, server):
                     servicer.FollowReads,
                     request_deserializer=plateward_dot_reads_dot_v1_dot_reads__pb2.FollowReadsRequest.FromString,
                     response_serializer=plateward_dot_reads_dot_v1_dot_reads__pb2.FollowReadsResponse.SerializeToString,
+            ),
+            'FetchCrop': grpc.unary_unary_rpc_method_handler(
+                    servicer.FetchCrop,
+                    request_deserializer=plateward_dot_reads_dot_v1_dot_reads__pb2.FetchCropRequest.FromString,
+                    response_serializer=plateward_dot_reads_dot_v1_dot_reads__pb2.FetchCropResponse.SerializeToString,
             ),
             'SearchReads': grpc.unary_unary_rpc_method_handler(
                     servicer.SearchReads,
@@ -389,6 +406,33 @@ class ReadsService:
             '/plateward.reads.v1.ReadsService/FollowReads',
             plateward_dot_reads_dot_v1_dot_reads__pb2.FollowReadsRequest.SerializeToString,
             plateward_dot_reads_dot_v1_dot_reads__pb2.FollowReadsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FetchCrop(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/plateward.reads.v1.ReadsService/FetchCrop',
+            plateward_dot_reads_dot_v1_dot_reads__pb2.FetchCropRequest.SerializeToString,
+            plateward_dot_reads_dot_v1_dot_reads__pb2.FetchCropResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,6 +37,8 @@ class ReadsServiceStub:
     """Store a batch; idempotent by read ID, all or nothing durable when it returns."""
     FollowReads: _grpc.UnaryStreamMultiCallable[_reads_pb2.FollowReadsRequest, _reads_pb2.FollowReadsResponse]
     """Follow all reads in commit order from a cursor: at least once, never a gap."""
+    FetchCrop: _grpc.UnaryUnaryMultiCallable[_reads_pb2.FetchCropRequest, _reads_pb2.FetchCropResponse]
+    """A follower takes over a crop of a read, to keep it with what the read led to: a hit may outlive its read."""
     SearchReads: _grpc.UnaryUnaryMultiCallable[_reads_pb2.SearchReadsRequest, _reads_pb2.SearchReadsResponse]
     """Search by plate, vehicle, camera, place and time."""
     GetCrop: _grpc.UnaryUnaryMultiCallable[_reads_pb2.GetCropRequest, _reads_pb2.GetCropResponse]
@@ -77,6 +79,8 @@ class ReadsServiceAsyncStub(ReadsServiceStub):
     """Store a batch; idempotent by read ID, all or nothing durable when it returns."""
     FollowReads: _aio.UnaryStreamMultiCallable[_reads_pb2.FollowReadsRequest, _reads_pb2.FollowReadsResponse]  # type: ignore[assignment]
     """Follow all reads in commit order from a cursor: at least once, never a gap."""
+    FetchCrop: _aio.UnaryUnaryMultiCallable[_reads_pb2.FetchCropRequest, _reads_pb2.FetchCropResponse]  # type: ignore[assignment]
+    """A follower takes over a crop of a read, to keep it with what the read led to: a hit may outlive its read."""
     SearchReads: _aio.UnaryUnaryMultiCallable[_reads_pb2.SearchReadsRequest, _reads_pb2.SearchReadsResponse]  # type: ignore[assignment]
     """Search by plate, vehicle, camera, place and time."""
     GetCrop: _aio.UnaryUnaryMultiCallable[_reads_pb2.GetCropRequest, _reads_pb2.GetCropResponse]  # type: ignore[assignment]
@@ -126,6 +130,14 @@ class ReadsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_reads_pb2.FollowReadsResponse], _abc.AsyncIterator[_reads_pb2.FollowReadsResponse]]:
         """Follow all reads in commit order from a cursor: at least once, never a gap."""
+
+    @_abc_1.abstractmethod
+    def FetchCrop(
+        self,
+        request: _reads_pb2.FetchCropRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reads_pb2.FetchCropResponse, _abc.Awaitable[_reads_pb2.FetchCropResponse]]:
+        """A follower takes over a crop of a read, to keep it with what the read led to: a hit may outlive its read."""
 
     @_abc_1.abstractmethod
     def SearchReads(
