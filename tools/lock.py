@@ -4,7 +4,8 @@ Rules
 -----
 1. Every package is pinned with its SHA-256 digests; installation uses ``--require-hashes``.
 2. No lock file names a registry's host: where packages come from is the installer's configuration.
-3. ``dev.txt`` is constrained by ``runtime.txt``: tests run what users run.
+3. Extras stay in the pins: older pips refuse a hashed `package` where another package asks for `package[extra]`.
+4. ``dev.txt`` is constrained by ``runtime.txt``: tests run what users run.
 
 Usage: ``python tools/lock.py`` (needs ``uv`` on PATH).
 """
@@ -19,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "requirements"
 COMMON = ["uv", "pip", "compile", "--quiet", "--generate-hashes", "--universal", "--python-version", "3.11",
-          "--no-emit-index-url", "--no-header", "pyproject.toml"]  # fmt: skip
+          "--no-emit-index-url", "--no-header", "--no-strip-extras", "pyproject.toml"]  # fmt: skip
 
 
 def compile_lock(target: str, *arguments: str) -> None:
