@@ -111,8 +111,9 @@ train: ## Train detector and reader from ../shared/data (its own environment; se
 bench-recognizer: setup-dev ## Where a picture's time goes, the service beside the pipeline, cameras carried (ARGS="--most 64")
 	$(BIN)/python -m tests.load.bench_recognizer $(ARGS)
 
-eval: setup-dev ## Score the models on the benchmark photographs, where they are present
+eval: setup-dev ## Score the models on the benchmark photographs and on generated clips
 	$(BIN)/python -m training.evaluate $(ARGS)
+	$(BIN)/python -m training.passes
 
 clean: ## Remove what was set up (environment, demo state, tools)
 	rm -rf $(VENV) .plateward .tools build .coverage .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache

@@ -10,13 +10,17 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import onnxruntime
+import torch
 
 from services.recognizer.engine import Engine
-from services.recognizer.pipeline import Limits, Pipeline
-from services.recognizer.read import Reader
+from services.recognizer.pipeline import MODELS_FOLDER, Limits, Pipeline
+from services.recognizer.read import Reader as PlateReader
+from services.recognizer.read import normalise
 from training import (
     calibrate,
+    context,
     data,
     evaluate,
     export,
@@ -25,25 +29,33 @@ from training import (
     pseudo,
     pseudo_vehicles,
     reader_data,
+    shipped,
     state_scores,
+    train_colour,
     train_detector,
+    train_far,
     train_reader,
     train_state,
     train_vehicles,
 )
+from training.models import Detector, Reader, VehicleNet
 
+GO_ON = "go-on"  # no step of "all": begins the second stages with what ships instead of with first stages
 STEPS = (
     "data",
     "detector",
+    "far",
     "vehicles",
     "vehicles2",
     "reader",
     "pseudo",
     "reader2",
     "state",
+    "colour",
     "export",
     "evaluate",
 )
+SOME_CROPS = 1200  # from which the reader's batch norms are laid anew
 # Found on the training folder's valid part: below, more false plates than true ones appear.
 PLATE_THRESHOLD, VEHICLE_THRESHOLD = 0.3, 0.35
 READABLE, SHORTEST = 0.3, 2
@@ -59,9 +71,11 @@ class Plan:
     chunks: int
     scenes: int
     detector_minutes: float
+    far_minutes: float
     vehicle_minutes: float
     reader_minutes: float
     state_minutes: float
+    colour_minutes: float
     threads: int
     workers: int
     version: str
@@ -69,7 +83,7 @@ class Plan:
 
 def _arguments() -> tuple[str, Plan]:
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
-    parser.add_argument("step", choices=("all", *STEPS), help="one step, or all in order")
+    parser.add_argument("step", choices=("all", GO_ON, *STEPS), help="one step, or all in order")
     parser.add_argument(
         "--data", type=Path, default=Path("../shared/data"), help="folder that holds train/ and bench/"
     )
@@ -80,9 +94,11 @@ def _arguments() -> tuple[str, Plan]:
     )
     parser.add_argument("--scenes", type=int, default=600, help="generated street scenes for the detector")
     parser.add_argument("--detector-minutes", type=float, default=45)
+    parser.add_argument("--far-minutes", type=float, default=25)
     parser.add_argument("--vehicle-minutes", type=float, default=90, help="for each of the two stages")
     parser.add_argument("--reader-minutes", type=float, default=22, help="for each of the two stages")
     parser.add_argument("--state-minutes", type=float, default=30)
+    parser.add_argument("--colour-minutes", type=float, default=8)
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of a network in training")
     parser.add_argument("--workers", type=int, default=2, help="processes that make samples")
     parser.add_argument(
@@ -115,6 +131,16 @@ def train_the_detector(plan: Plan) -> None:
     train_detector.train(
         photos, data.font_files(plan.data), plan.out, minutes=plan.detector_minutes, seed=plan.seed,
         threads=plan.threads, workers=plan.workers,
+    )  # fmt: skip
+
+
+def train_far_vehicles(plan: Plan) -> None:
+    """Train the detector's head for vehicles far away."""
+    photos = data.photos(plan.data, "train")
+    photos += generated.build(plan.out / "scenes", count=plan.scenes, workers=plan.workers)
+    train_far.train(
+        photos, plan.out, minutes=plan.far_minutes, seed=plan.seed, threads=plan.threads, workers=plan.workers,
+        start=plan.out / "detector.pt",
     )  # fmt: skip
 
 
@@ -158,6 +184,30 @@ def train_the_state(plan: Plan) -> None:
     )
 
 
+def train_the_colour(plan: Plan) -> None:
+    """Train the network that names a vehicle's colour."""
+    train_colour.train(
+        plan.data, plan.out, minutes=plan.colour_minutes, seed=plan.seed, threads=plan.threads, workers=plan.workers
+    )  # fmt: skip
+
+
+def go_on(plan: Plan) -> None:
+    """Put what ships where the first stages would have left their weights, so that the second ones begin with it."""
+    photos = data.photos(plan.data, "train")
+    whole, looks = ([torch.from_numpy(x) for x in export.looks(photos, plan.seed, part)] for part in (1, 2))
+    crops = np.load(_reader_chunks(plan, 1)[0])["crops"][:SOME_CROPS]
+    batches = torch.from_numpy(normalise(crops)).split(SOME_CROPS // 10)
+    for folder, model, name, inputs in (
+        ("", Detector(), "detector", whole),
+        ("vehicles-1", VehicleNet(), "vehicles", looks),
+        ("reader-1", Reader(), "reader", batches),
+    ):
+        weights = plan.out / folder / f"{name}.pt"
+        weights.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(shipped.restore(model, MODELS_FOLDER / f"{name}.onnx", inputs).state_dict(), weights)
+        print(f"{weights} made of the {name} network that ships")
+
+
 def label_the_rest(plan: Plan) -> None:
     """Let the first reader label what nobody did."""
     reader = export.export_reader(plan.out / "reader-1" / "reader.pt", plan.out / "reader-1.onnx")
@@ -167,7 +217,7 @@ def label_the_rest(plan: Plan) -> None:
         {"detector": detector, "reader": reader}, limits, "first-stage", plan.out / "first-stage"
     )
     count = pseudo.build(
-        plan.data, plan.out / "pseudo.npz", Pipeline.load(folder), Reader(Engine(reader.read_bytes()))
+        plan.data, plan.out / "pseudo.npz", Pipeline.load(folder), PlateReader(Engine(reader.read_bytes()))
     )
     print(f"{count} pictures labelled by the first reader")
 
@@ -175,7 +225,7 @@ def label_the_rest(plan: Plan) -> None:
 def export_models(plan: Plan) -> None:
     """Export, quantise, calibrate and package all models."""
     vehicles = export.export_vehicles(plan.out / "vehicles-2" / "vehicles.pt", plan.out / "vehicles.onnx")
-    detector = export.export_detector(plan.out / "detector.pt", plan.out / "detector.onnx")
+    detector = export.export_detector(plan.out / "detector-far.pt", plan.out / "detector.onnx")
     reader = export.export_reader(plan.out / "reader-2" / "reader.pt", plan.out / "reader.onnx")
     photos = data.photos(plan.data, "train")
     small_detector = export.quantise_detector(detector, plan.out / "detector.int8.onnx", photos, plan.seed)
@@ -185,14 +235,17 @@ def export_models(plan: Plan) -> None:
     state = export.export_state(plan.out / "state.pt", plan.out / "state.onnx")
     small_state = export.quantise_state(state, plan.out / "state.int8.onnx", plan.data, plan.seed)
     least, state_temperature = state_scores.calibrated(small_state, plan.data)
+    colour = export.export_colour(plan.out / "colour.pt", plan.out / "colour.onnx")
     limits = Limits(
-        PLATE_THRESHOLD, VEHICLE_THRESHOLD, READABLE, SHORTEST, temperature, least, state_temperature
-    )
+        PLATE_THRESHOLD, VEHICLE_THRESHOLD, READABLE, SHORTEST, temperature, least, state_temperature,
+        context=context.fit(small_detector, small_vehicles, photos, plan.seed),
+    )  # fmt: skip
     models = {
         "detector": small_detector,
         "reader": small_reader,
         "vehicles": small_vehicles,
         "state": small_state,
+        "colour": colour,
     }
     package.package(models, limits, plan.version, plan.out / "models")
 
@@ -213,12 +266,15 @@ def main() -> None:
     actions = {
         "data": make_data,
         "detector": train_the_detector,
+        "far": train_far_vehicles,
         "vehicles": lambda p: train_the_vehicles(p, 1),
         "vehicles2": lambda p: train_the_vehicles(p, 2),
         "reader": lambda p: train_the_reader(p, 1),
         "pseudo": label_the_rest,
         "reader2": lambda p: train_the_reader(p, 2),
         "state": train_the_state,
+        "colour": train_the_colour,
+        GO_ON: go_on,
         "export": export_models,
         "evaluate": evaluate_models,
     }

@@ -5,6 +5,7 @@ Only `train/` is ever opened here; the benchmark folder beside it is for `evalua
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ UNSURE = 0.5  # boxes of the public detector below this score are neither right 
 # The sets call a vehicle many things; a class the detector does not know trains the box only.
 _CLASS_NAMES = {"car": 0, "truck": 1, "ambulance": 1, "bus": 2, "motorcycle": 3}
 _TYPE_NAMES = {"car": 0, "van": 0, "truck": 1, "bus": 2}
+# Texts of pictures that the folder has without; read by eye for this project, the surest of the first reader's only checked.
+PLATE_TEXTS = Path(__file__).parent / "plate_texts.csv"
 READABLE_HELD_BACK = 10  # every tenth labelled plate picture is kept for calibration and never trained on
 
 
@@ -94,17 +97,27 @@ def photos(data: Path, split: str) -> list[Photo]:
     return result
 
 
+def plate_texts(data: Path) -> list[tuple[str, str]]:
+    """Name and text of each picture of a plate that somebody read: the folder's own labels first, then `plate_texts.csv`.
+
+    Those with stacked letters are left out, their order is undecided.
+    """
+    rows = map(
+        json.loads, (data / "train" / "us-plate-crops" / "crops.jsonl").read_text("utf-8").splitlines()
+    )
+    own = [(row["image"], row["text"]) for row in rows if row.get("text") and not row.get("flag")]
+    with PLATE_TEXTS.open(encoding="utf-8", newline="") as file:
+        return own + [(row["image"], row["text"]) for row in csv.DictReader(file)]
+
+
 def plate_pictures(data: Path, *, held_back: bool = False) -> Iterator[tuple[npt.NDArray[np.uint8], str]]:
-    """Grey pictures of plates with their text; those with stacked letters are left out, their order is undecided."""
-    folder = data / "train" / "us-plate-crops"
-    rows = [json.loads(line) for line in (folder / "crops.jsonl").read_text("utf-8").splitlines()]
-    rows = [r for r in rows if r.get("text") and not r.get("flag")]
-    for i, row in enumerate(rows):
+    """Grey pictures of plates with their text, of those that are trained on or of those that are not."""
+    for i, (name, text) in enumerate(plate_texts(data)):
         if (i % READABLE_HELD_BACK == 0) != held_back:
             continue
-        image = cv2.imread(str(folder / row["image"]), cv2.IMREAD_GRAYSCALE)
+        image = cv2.imread(str(data / "train" / "us-plate-crops" / name), cv2.IMREAD_GRAYSCALE)
         if image is not None:
-            yield image, row["text"]
+            yield image, text
 
 
 def font_files(data: Path) -> list[Path]:

@@ -12,17 +12,14 @@ import json
 import statistics
 import sys
 import time
-from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from scenes.clip import Clip
-from scenes.weather import CONDITIONS, Condition
 from services.recognizer.decode import decode
-from services.recognizer.detect import Detector, VehicleBox, overlaps
+from services.recognizer.detect import Context, Detector, VehicleBox, overlaps
 from services.recognizer.engine import Engine
 from services.recognizer.pipeline import MODELS_FOLDER, Models, Pipeline
 from services.recognizer.results import BoxXYWH, PlateRead, Recognition
@@ -154,7 +151,11 @@ def detection(models: Models, photos: list[data.Photo]) -> dict[str, float]:
     limits = models.limits
     vehicle_engine = Engine(models.files["vehicles"]) if "vehicles" in models.files else None
     detector = Detector(
-        Engine(models.detector), vehicle_engine, plate_threshold=limits.plate, vehicle_threshold=LEAST_SCORE
+        Engine(models.detector),
+        vehicle_engine,
+        plate_threshold=limits.plate,
+        vehicle_threshold=LEAST_SCORE,
+        context=Context(*limits.context) if limits.context else None,
     )
     plates = found = vehicles = 0
     scored: list[tuple[float, bool]] = []
@@ -206,22 +207,6 @@ def _matched(found: list[VehicleBox], photo: data.Photo) -> list[tuple[float, da
     return pairs
 
 
-def clips(pipeline: Pipeline, *, seeds: range, passes: int, condition: Condition = "day") -> float:
-    """Share of generated passes read right: every frame votes for its text by confidence times the plate's width."""
-    right = total = 0
-    for seed in seeds:
-        clip = Clip(seed, fps=5, passes=passes, condition=condition)
-        for each in clip.passes:
-            votes: dict[str, float] = defaultdict(float)
-            for index in range(each.first, each.last + 1):
-                for plate in pipeline.recognize(clip.frame(index)).plates:
-                    if plate.readable:
-                        votes[folded(plate.text)] += plate.confidence * plate.box[2]
-            right += bool(votes) and max(votes, key=lambda text: votes[text]) == folded(each.text)
-            total += 1
-    return right / max(1, total)
-
-
 def report(models_folder: Path, folder: Path, output: Path | None = None) -> dict[str, Any]:
     """Everything that can be measured with the data folder."""
     pipeline = Pipeline.load(models_folder)
@@ -235,9 +220,6 @@ def report(models_folder: Path, folder: Path, output: Path | None = None) -> dic
         print(name, result[name], flush=True)
     result["detection"] = detection(Models.load(models_folder), data.photos(folder, "valid"))
     print("detection", result["detection"], flush=True)
-    for condition in CONDITIONS:
-        result[f"clips_{condition}"] = clips(pipeline, seeds=range(10), passes=4, condition=condition)
-        print("clips", condition, result[f"clips_{condition}"], flush=True)
     return result
 
 

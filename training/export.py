@@ -17,18 +17,20 @@ from torch import nn
 from services.recognizer import detect, state
 from services.recognizer.detect import INPUT_HEIGHT, INPUT_WIDTH, letterbox
 from services.recognizer.read import normalise
+from services.recognizer.vehicle import SIDE
 from training.crops import HEIGHT, WIDTH
 from training.data import Photo
-from training.models import Detector, Reader, StateNet, VehicleNet
+from training.models import ColourNet, Detector, Reader, StateNet, VehicleNet
 from training.state_pictures import TRAIN, as_input, degraded, load, pictures
 
 OPSET = 17
 # What stays in floating point: the first layers and the heads, whose rounding moved the corners by half a percent of a plate's width;
 # and what has three channels, on which INT8 kernels are slower than those for floats.
-DETECTOR_FLOAT = ("/plates/", "/to8/to8.0", "/to8/to8.1", "/to8/to8.2")
+DETECTOR_FLOAT = ("/plates/", "/small_vehicles/small_vehicles.1", "/to8/to8.0", "/to8/to8.1", "/to8/to8.2")
 VEHICLE_FLOAT = (
     "/vehicles/vehicles.2",
     "/small_vehicles/small_vehicles.1",
+    "/plates/plates.1",
     "/backbone/Mul",
     "/backbone/Sub",
     "/backbone/stem",
@@ -70,6 +72,16 @@ def export_state(weights: Path, output: Path) -> Path:
     return output
 
 
+def export_colour(weights: Path, output: Path) -> Path:
+    """Write the colour network as ONNX with a free batch size; it is too small to be worth quantising."""
+    axes = {"vehicles": {0: "n"}, "colours": {0: "n"}}
+    torch.onnx.export(
+        _load(ColourNet(), weights), (torch.zeros(1, 3, SIDE, SIDE),), str(output), input_names=["vehicles"],
+        output_names=["colours"], dynamic_axes=axes, opset_version=OPSET, dynamo=False,
+    )  # fmt: skip
+    return output
+
+
 def quantise_state(model: Path, output: Path, data: Path, seed: int) -> Path:
     """Calibrate on degraded pictures of plates that were trained on."""
     rng = random.Random(seed)
@@ -79,14 +91,14 @@ def quantise_state(model: Path, output: Path, data: Path, seed: int) -> Path:
 
 
 def export_detector(weights: Path, output: Path) -> Path:
-    """Write the detector's plates as ONNX with free batch and picture sizes; its maps of vehicles were for training only."""
+    """Write the detector as ONNX with free batch and picture sizes: plates and vehicles far away; its coarse map of vehicles was for training only."""
     whole, free = output.with_suffix(".whole.onnx"), {0: "n", 2: "h", 3: "w"}
     torch.onnx.export(
         _load(Detector(), weights), (torch.zeros(1, 3, INPUT_HEIGHT, INPUT_WIDTH),), str(whole), input_names=["pixels"],
-        output_names=["plates", "vehicles", "small_vehicles"], dynamic_axes={"pixels": free, "plates": free},
+        output_names=["plates", "vehicles", "small_vehicles"], dynamic_axes=dict.fromkeys(("pixels", "plates", "small_vehicles"), free),
         opset_version=OPSET, dynamo=False,
     )  # fmt: skip
-    onnx.utils.extract_model(str(whole), str(output), ["pixels"], ["plates"])
+    onnx.utils.extract_model(str(whole), str(output), ["pixels"], ["plates", "small_vehicles"])
     whole.unlink()
     return output
 
@@ -96,20 +108,25 @@ def export_vehicles(weights: Path, output: Path) -> Path:
     free = {0: "n", 2: "h", 3: "w"}
     torch.onnx.export(
         _load(VehicleNet(), weights), (torch.zeros(1, 3, INPUT_HEIGHT // 2, INPUT_WIDTH // 2),), str(output), input_names=["pixels"],
-        output_names=["vehicles", "small_vehicles"], dynamic_axes={"pixels": free, "vehicles": free, "small_vehicles": free},
+        output_names=["vehicles", "small_vehicles", "plates"],
+        dynamic_axes=dict.fromkeys(("pixels", "vehicles", "small_vehicles", "plates"), free),
         opset_version=OPSET, dynamo=False,
     )  # fmt: skip
     return output
 
 
 def _quantise(model: Path, output: Path, inputs: CalibrationDataReader, keep: tuple[str, ...]) -> Path:
-    """Quantise all nodes but those whose names begin with one of `keep`."""
+    """Quantise all nodes but those whose names begin with one of `keep`.
+
+    Weights keep seven bits: on CPUs without VNNI the kernels add pairs of products in 16 bits, which eight overflow, so that
+    the same model would read otherwise there.
+    """
     prepared = output.with_suffix(".prepared.onnx")
     quant_pre_process(str(model), str(prepared), skip_symbolic_shape=True)
     kept = [node.name for node in onnx.load(str(prepared)).graph.node if node.name.startswith(keep)]
     quantize_static(
         str(prepared), str(output), inputs, quant_format=QuantFormat.QDQ, per_channel=True,
-        activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
+        activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, reduce_range=True,
         nodes_to_exclude=kept,
     )  # fmt: skip
     prepared.unlink()
@@ -125,15 +142,16 @@ def quantise_reader(model: Path, output: Path, chunk: Path) -> Path:
 
 def quantise_detector(model: Path, output: Path, photos: list[Photo], seed: int) -> Path:
     """Calibrate on training photographs."""
-    return _quantise(model, output, _Inputs("pixels", _looks(photos, seed, 1)), keep=DETECTOR_FLOAT)
+    return _quantise(model, output, _Inputs("pixels", looks(photos, seed, 1)), keep=DETECTOR_FLOAT)
 
 
 def quantise_vehicles(model: Path, output: Path, photos: list[Photo], seed: int) -> Path:
     """Calibrate on training photographs at half size."""
-    return _quantise(model, output, _Inputs("pixels", _looks(photos, seed, 2)), keep=VEHICLE_FLOAT)
+    return _quantise(model, output, _Inputs("pixels", looks(photos, seed, 2)), keep=VEHICLE_FLOAT)
 
 
-def _looks(photos: list[Photo], seed: int, divisor: int) -> Iterator[npt.NDArray[np.float32]]:
+def looks(photos: list[Photo], seed: int, divisor: int) -> Iterator[npt.NDArray[np.float32]]:
+    """Some photographs as a network sees them, at the detector's size divided by `divisor`."""
     size = INPUT_WIDTH // divisor, INPUT_HEIGHT // divisor
     for photo in random.Random(seed).sample(photos, CALIBRATION_PHOTOS):
         yield detect.as_input(letterbox(photo.load(), *size)[0])

@@ -27,10 +27,10 @@ Labelled = tuple[npt.NDArray[np.uint8], str]
 def _unlabelled_pictures(folder: Path, reader: Reader) -> list[Labelled]:
     """Plate pictures without text, read as a whole and with a narrow rim cut away."""
     root = folder / "train" / "us-plate-crops"
-    found = []
+    found, read = [], {name for name, _ in data.plate_texts(folder)}
     for line in (root / "crops.jsonl").read_text("utf-8").splitlines():
         row = json.loads(line)
-        if row.get("text") or row.get("flag"):
+        if row.get("text") or row.get("flag") or row["image"] in read:
             continue
         grey = cv2.imread(str(root / row["image"]), cv2.IMREAD_GRAYSCALE)
         if grey is None:

@@ -17,8 +17,8 @@ from training.pseudo import Labelled
 
 CHUNK = 5000  # samples a file
 LONGEST = 10  # characters
-REAL_SHARE = 0.1  # of the samples come from labelled pictures of plates
-PSEUDO_SHARE = 0.15  # come from pictures that the first reader labelled, where there are any
+REAL_SHARE = 0.3  # of the samples come from labelled pictures of plates
+PSEUDO_SHARE = 0.1  # come from pictures that the first reader labelled, where there are any
 RENEW_STYLES_EVERY = 2000
 BACKGROUNDS = 80
 IGNORED = -100  # class of columns that teach nothing; PyTorch's own default

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from training.backbone import imagenet_weights
 from training.data import Photo
 from training.detector_data import DetectorSamples
-from training.loop import Trainer
+from training.loop import Trainer, mixed
 from training.models import CORNER_SCALE, Detector
 from training.targets import PLATE_STRIDE, VEHICLE_STRIDES
 
@@ -125,7 +125,7 @@ def train(
     trainer.model.train()
     for images, plate_target, *vehicle_targets in _batches(photos, fonts, seed + trainer.step, workers):
         pixels = images.to(device).permute(0, 3, 1, 2).float().div_(255)
-        with torch.autocast(device.type, torch.bfloat16):
+        with mixed(device):
             plates, *vehicles = forward(pixels.contiguous(memory_format=torch.channels_last))
         on_plates = plate_loss(plates.float(), plate_target.to(device))
         on_vehicles = sum(

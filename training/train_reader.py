@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from training.crops import COLUMNS
-from training.loop import Trainer
+from training.loop import Trainer, mixed
 from training.models import READER_CLASSES, Reader
 from training.reader_data import IGNORED, column_targets
 
@@ -99,7 +99,7 @@ def train(
     for raw, *targets in chunks:
         crops = normalise(_augment(raw)).to(device).contiguous(memory_format=torch.channels_last)
         texts, columns = (t.to(device) for t in targets)
-        with torch.autocast(device.type, torch.bfloat16):
+        with mixed(device):
             logits = forward(crops)
         logits = logits.float()
         fade = max(0.1, 1 - trainer.clock.progress() * COLUMNS_FADE)

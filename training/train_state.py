@@ -9,7 +9,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader
 
 from training.backbone import imagenet_weights
-from training.loop import Trainer
+from training.loop import Trainer, mixed
 from training.models import StateNet
 from training.state_data import StateSamples
 
@@ -38,7 +38,7 @@ def train(data: Path, output: Path, *, minutes: float, seed: int, threads: int, 
     trainer.model.train()
     for images, labels in DataLoader(samples, batch_size=BATCH, num_workers=workers, prefetch_factor=4):
         pixels = images.to(device).permute(0, 3, 1, 2).float().div_(255)
-        with torch.autocast(device.type, torch.bfloat16):
+        with mixed(device):
             logits = forward(pixels.contiguous(memory_format=torch.channels_last))
         loss = functional.cross_entropy(logits.float(), labels.to(device), label_smoothing=SMOOTHING)
         trainer.update(loss, clip=5.0)

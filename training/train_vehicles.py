@@ -1,23 +1,23 @@
-"""Train the vehicle network: the detector's losses for vehicles, on pictures of half the detector's size."""
+"""Train the vehicle network: the detector's losses for vehicles and for where plates are, on pictures of half the detector's size."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import torch
-from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
 from training.backbone import imagenet_weights
 from training.data import Photo
 from training.detector_data import VehicleSamples
-from training.loop import Trainer
+from training.loop import Trainer, mixed
 from training.models import VehicleNet
 from training.targets import VEHICLE_STRIDES
-from training.train_detector import vehicle_loss
+from training.train_detector import focal, vehicle_loss
 
-BATCH, RATE, SECOND_RATE = 16, 1.5e-3, 8e-4
+BATCH, RATE, SECOND_RATE, PLATE_WEIGHT = 16, 1.5e-3, 8e-4, 0.7
+KEPT_BLOCKS = 3  # of the backbone, in the second stage
 
 
 def train(
@@ -33,7 +33,7 @@ def train(
     """Train; returns the file of the averaged weights.
 
     Args:
-        photos: labelled photographs; those whose vehicles are not all labelled are left out.
+        photos: labelled photographs and generated scenes; what their labels lack is not learnt from.
         output: folder for `vehicles.pt` (weights) and `vehicles.ckpt` (to resume from).
         minutes: time in all.
         seed: of samples and initial weights.
@@ -44,26 +44,32 @@ def train(
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
     rate = SECOND_RATE if start else RATE
-    trainer = Trainer(VehicleNet(), output / "vehicles.ckpt", minutes=minutes, rate=rate, average=0.99)
+    model = VehicleNet()
+    if start:
+        model.backbone.keep(KEPT_BLOCKS)
+    trainer = Trainer(model, output / "vehicles.ckpt", minutes=minutes, rate=rate, average=0.99)
     if start:
         trainer.start_from(start)
     else:
         trainer.start_with(imagenet_weights(), "backbone.")
     weights, device = output / "vehicles.pt", trainer.device
     forward = torch.compile(trainer.model)
-    samples = VehicleSamples([p for p in photos if p.vehicles_complete], [], seed + trainer.step)
+    samples = VehicleSamples(photos, [], seed + trainer.step)
     total, steps = 0.0, 0
     trainer.model.train()
-    for images, *targets in DataLoader(samples, batch_size=BATCH, num_workers=workers, prefetch_factor=4):
+    for images, plates, *targets in DataLoader(
+        samples, batch_size=BATCH, num_workers=workers, prefetch_factor=4
+    ):
         pixels = functional.avg_pool2d(images.to(device).permute(0, 3, 1, 2).float().div_(255), 2)
-        with torch.autocast(device.type, torch.bfloat16):
-            maps = forward(pixels.contiguous(memory_format=torch.channels_last))
+        with mixed(device):
+            *maps, context = forward(pixels.contiguous(memory_format=torch.channels_last))
+        on_plates = PLATE_WEIGHT * focal(context[:, 0].float(), *plates[:, :2].to(device).unbind(1))
         loss = sum(
             (
                 vehicle_loss(got.float(), want.to(device), stride)
                 for got, want, stride in zip(maps, targets, VEHICLE_STRIDES, strict=True)
             ),
-            start=Tensor([0.0]).to(device),
+            start=on_plates,
         )
         trainer.update(loss, clip=5.0)
         total, steps = total + float(loss.detach()), steps + 1

@@ -12,18 +12,18 @@ from typing import Any
 import cv2
 import numpy as np
 
-from services.recognizer.detect import Detector, PlateBox, VehicleBox
+from services.recognizer.detect import Context, Detector, PlateBox, VehicleBox
 from services.recognizer.engine import Engine, Provider
 from services.recognizer.read import Reader, Reading
 from services.recognizer.rectify import box_corners, rectify
 from services.recognizer.results import Float, Image, PlateRead, Recognition, VehicleRead
 from services.recognizer.second_look import agreed, other_cuts
 from services.recognizer.state import StateReader, origins
-from services.recognizer.vehicle import colour
+from services.recognizer.vehicle import UNKNOWN, ColourReader
 
 MODELS_FOLDER = Path(__file__).parent / "models"
 MANIFEST = "manifest.json"
-OPTIONAL = ("vehicles", "state")  # model files without which plates are still read
+OPTIONAL = ("vehicles", "state", "colour")  # model files without which plates are still read
 SURE = 0.9  # confidence from which one look at a plate is enough
 
 
@@ -42,6 +42,8 @@ class Limits:
         temperature: calibrates the reader's probabilities.
         state: least confidence of an issuing state that is given; above 1, none is.
         state_temperature: calibrates the state network's probabilities.
+        context: own, around and bias of `detect.Context`; without it the plate network decides alone.
+        colour_temperature: calibrates the colour network's probabilities.
     """
 
     plate: float
@@ -51,6 +53,8 @@ class Limits:
     temperature: float
     state: float = 2.0
     state_temperature: float = 1.0
+    context: tuple[float, float, float] | None = None
+    colour_temperature: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -113,8 +117,10 @@ class Pipeline:
         limits: Limits,
         version: str,
         states: StateReader | None = None,
+        colours: ColourReader | None = None,
     ) -> None:
-        self._detector, self._reader, self._limits, self._states = detector, reader, limits, states
+        self._detector, self._reader, self._limits = detector, reader, limits
+        self._states, self._colours = states, colours
         self.model_version = version
 
     @staticmethod
@@ -150,15 +156,20 @@ class Pipeline:
             engine("vehicles") if "vehicles" in models.files else None,
             plate_threshold=limits.plate,
             vehicle_threshold=limits.vehicle,
+            context=Context(*limits.context) if limits.context else None,
         )
         reader = Reader(engine("reader"), temperature=limits.temperature)
         states = None
         if "state" in models.files:
             states = StateReader(engine("state"), temperature=limits.state_temperature, least=limits.state)
             states.warm_up()
+        colours = None
+        if "colour" in models.files:
+            colours = ColourReader(engine("colour"), temperature=limits.colour_temperature)
+            colours.warm_up()
         detector.warm_up()
         reader.warm_up()
-        return Pipeline(detector, reader, limits, models.version, states)
+        return Pipeline(detector, reader, limits, models.version, states, colours)
 
     def recognize(self, image: Image) -> Recognition:
         """Recognise everything in a picture.
@@ -188,7 +199,7 @@ class Pipeline:
                 if reads[i].readable:
                     state, confidence = self._states.named(row)
                     reads[i] = replace(reads[i], state=state, state_confidence=confidence)
-        return Recognition(tuple(reads), tuple(_vehicle(image, v) for v in vehicles), self.model_version)
+        return Recognition(tuple(reads), self._described(image, vehicles), self.model_version)
 
     def _states_of(self, image: Image, plates: Sequence[PlateBox], which: Sequence[int]) -> dict[int, Float]:
         """Probabilities of the states of some plates, by the plate's place in the list; none without that network."""
@@ -196,6 +207,15 @@ class Pipeline:
             return {}
         rows = self._states.probabilities([StateReader.crop(image, plates[i].corners) for i in which])
         return dict(zip(which, rows, strict=True))
+
+    def _described(self, image: Image, vehicles: Sequence[VehicleBox]) -> tuple[VehicleRead, ...]:
+        colours = [(UNKNOWN, 0.0)] * len(vehicles)
+        if self._colours is not None:
+            colours = self._colours.read(image, [v.box for v in vehicles])
+        return tuple(
+            VehicleRead(_xywh(v.box), v.kind, v.kind_confidence, name, share, v.score)
+            for v, (name, share) in zip(vehicles, colours, strict=True)
+        )
 
     def _plate(self, plate: PlateBox, best: Reading) -> PlateRead:
         readable = best.confidence >= self._limits.readable and len(best.text) >= self._limits.shortest
@@ -209,11 +229,6 @@ class Pipeline:
             detection=plate.score,
             readable=readable,
         )
-
-
-def _vehicle(image: Image, vehicle: VehicleBox) -> VehicleRead:
-    name, share = colour(image, vehicle.box)
-    return VehicleRead(_xywh(vehicle.box), vehicle.kind, vehicle.kind_confidence, name, share, vehicle.score)
 
 
 def _xywh(box: Float) -> tuple[float, float, float, float]:

@@ -38,7 +38,7 @@ from services.recognizer.engine import Engine
 from services.recognizer.pipeline import MODELS_FOLDER, Models, Pipeline
 from services.recognizer.read import normalise
 from services.recognizer.rectify import rectify
-from services.recognizer.vehicle import colour
+from services.recognizer.vehicle import ColourReader
 from tests.common.recognizer import RunningRecognizer, recognizer
 
 ROUNDS, EACH = 6, 60
@@ -113,7 +113,11 @@ def stages(jpegs: list[bytes]) -> None:
             row("issuing state of a plate", timed(lambda: states.read([plate])))
     if seen.vehicles:
         x, y, w, h = seen.vehicles[0].box
-        row("colour of a vehicle", timed(lambda: colour(image, np.array([x, y, x + w, y + h], np.float32))))
+        colours, box = (
+            ColourReader(Engine(models.files["colour"]), temperature=1.0),
+            np.array([x, y, x + w, y + h], np.float32),
+        )
+        row("colour of a vehicle", timed(lambda: colours.read(image, [box])))
     whole = timed(lambda: pipeline.recognize(decode(jpeg)), seconds=2)
     row("all: JPEG to result", whole, f"{1000 / whole[2]:.0f} images a CPU second")
     empty = min(zip(jpegs, found, strict=True), key=lambda t: (len(t[1].plates), len(t[1].vehicles)))[0]

@@ -6,7 +6,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="PyTorch is needed for training only")
 
 from training.loop import Trainer  # noqa: E402 - only where PyTorch is
-from training.models import Detector, Reader, VehicleNet  # noqa: E402
+from training.models import ColourNet, Detector, Reader, VehicleNet  # noqa: E402
+from training.shipped import restore  # noqa: E402
 from training.train_detector import focal, plate_loss  # noqa: E402
 from training.train_reader import normalise  # noqa: E402
 
@@ -18,9 +19,11 @@ def test_shapes():
         assert plates.shape == (1, 13, 24, 40)
         assert vehicles.shape == (1, 9, 12, 20)
         assert small.shape == (1, 9, 24, 40)
-        near, far = VehicleNet().eval()(torch.zeros(1, 3, 192, 320))
+        near, far, around = VehicleNet().eval()(torch.zeros(1, 3, 192, 320))
+        assert ColourNet().eval()(torch.zeros(2, 3, 64, 64)).shape == (2, 11)
     assert near.shape == (1, 9, 24, 40)
     assert far.shape == (1, 9, 48, 80)
+    assert around.shape == (1, 1, 48, 80)
 
 
 def test_both_normalisations_are_one():
@@ -57,3 +60,33 @@ def test_a_training_goes_on_where_it_stopped(tmp_path):
     assert torch.equal(second.model.weight, first.model.weight)
     stored = torch.load(tmp_path / "t.pt", weights_only=True)
     assert torch.allclose(stored["weight"], first.averaged["weight"])
+
+
+def test_what_is_kept_of_a_backbone_does_not_learn():
+    network = VehicleNet()
+    network.backbone.keep(2)
+    network.train()
+    kept, free = network.backbone.blocks[1], network.backbone.blocks[2]
+    assert not any(p.requires_grad for p in kept.parameters())
+    assert all(p.requires_grad for p in free.parameters())
+    assert not kept.training
+    assert free.training
+
+
+def test_a_shipped_network_computes_the_same_in_torch_and_goes_on_learning(tmp_path):
+    """Exported, folded and restored: same outputs, and in training, where batch norms count, still about the same."""
+    torch.manual_seed(4)
+    before, inputs = Reader(), torch.randn(48, 1, 64, 160)
+    with torch.no_grad():
+        for _ in range(60):
+            before(inputs)
+    before.eval()
+    file = tmp_path / "reader.onnx"
+    torch.onnx.export(before, (inputs[:1],), str(file), opset_version=17, dynamo=False)
+    after = restore(Reader(), file, inputs.split(16))
+    with torch.no_grad():
+        assert torch.allclose(after.eval()(inputs), before(inputs), atol=1e-3)
+        for part in after.modules():
+            if isinstance(part, torch.nn.Dropout):
+                part.p = 0.0
+        assert torch.allclose(after.train()(inputs), before(inputs), atol=0.05)
