@@ -103,21 +103,10 @@ def _faults(bag: Path) -> Iterator[str]:
             there[name] = hashlib.sha256(path.read_bytes()).hexdigest()
     listed: dict[str, str] = {}
     for manifest in (MANIFEST, TAG_MANIFEST):
-        if manifest not in there:
+        if manifest in there:
+            yield from _listed(manifest, (bag / manifest).read_text(encoding="utf-8"), listed)
+        else:
             yield f"{manifest} is missing"
-            continue
-        for line in (bag / manifest).read_text(encoding="utf-8").splitlines():
-            matched = _LINE.fullmatch(line.strip())
-            if matched is None:
-                yield f"{manifest} has a line that is none: {line[:80]!r}"
-                continue
-            digest, name = matched[1].lower(), matched[2]
-            if _UNSAFE.search(name):
-                yield f"{name!r} in {manifest} leads out of the package"
-            elif (PurePosixPath(name).parts[0] == "data") != (manifest == MANIFEST):
-                yield f"{name} does not belong into {manifest}"
-            elif listed.setdefault(name, digest) != digest:
-                yield f"{name} stands in {manifest} twice"
     known = {digest: name for name, digest in listed.items()}
     for name, digest in sorted(listed.items()):
         if name not in there:
@@ -127,3 +116,19 @@ def _faults(bag: Path) -> Iterator[str]:
             yield f"{name} was exchanged for {other}" if other else f"{name} was altered after it was packed"
     for name in sorted(there.keys() - listed.keys() - {SIGNATURE, TAG_MANIFEST}):
         yield f"{name} was added after the package was made"
+
+
+def _listed(manifest: str, text: str, listed: dict[str, str]) -> Iterator[str]:
+    """Add what a manifest lists, name to digest; yield what is wrong with it."""
+    for line in text.splitlines():
+        matched = _LINE.fullmatch(line.strip())
+        if matched is None:
+            yield f"{manifest} has a line that is none: {line[:80]!r}"
+            continue
+        digest, name = matched[1].lower(), matched[2]
+        if _UNSAFE.search(name):
+            yield f"{name!r} in {manifest} leads out of the package"
+        elif (PurePosixPath(name).parts[0] == "data") != (manifest == MANIFEST):
+            yield f"{name} does not belong into {manifest}"
+        elif listed.setdefault(name, digest) != digest:
+            yield f"{name} stands in {manifest} twice"
