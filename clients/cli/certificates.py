@@ -29,6 +29,7 @@ app = typer.Typer(
     "[bold]verify[/] checks it without a network.",
     rich_markup_mode="rich",
 )
+_DESTROY_S = 600.0
 Member = Annotated[str, typer.Option("--member", help="Member who asks: an administrator.")]
 
 
@@ -50,7 +51,11 @@ def destroy(
 ) -> None:
     """Destroy what is due now, without waiting for the service's own round."""
     request = reads_pb2.DestroyExpiredRequest(dry_run=dry_run)
-    answer = ask(connect, member, lambda stub, options: stub.DestroyExpired(request, **options))
+    answer = ask(
+        connect,
+        member,
+        lambda stub, options: stub.DestroyExpired(request, **{**options, "timeout": _DESTROY_S}),
+    )
     if not answer.certificates:
         print("Nothing is due." if dry_run else "Nothing was due.")
         return

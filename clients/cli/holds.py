@@ -23,6 +23,8 @@ app = typer.Typer(
     "[bold]plateward evidence export[/]. What is released goes with the next destruction.",
     rich_markup_mode="rich",
 )
+_PLACE_S = 300.0
+"""Ten thousand reads have twenty thousand pictures to be copied."""
 Member = Annotated[str, typer.Option("--member", help="Member who acts: a supervisor or the designee.")]
 
 
@@ -62,7 +64,9 @@ def place(
     request.hold.review_at.FromDatetime(end_of(review))
     if plate:
         request.window.CopyFrom(window(since, until))
-    answer = ask(connect, member, lambda stub, options: stub.PlaceHold(request, **options))
+    answer = ask(
+        connect, member, lambda stub, options: stub.PlaceHold(request, **{**options, "timeout": _PLACE_S})
+    )
     print(f"Held {answer.hold.reads} read(s) under hold {answer.hold.hold_id}. Take them out with:")
     print(f"  plateward evidence export {answer.hold.hold_id} --case {case} --offence {offence} --reason '…'")
     recorded(connect, answer.receipt)

@@ -34,6 +34,7 @@ from services.reads import purge_store as store
 from services.reads.certificates import CertificateStore, event_change, sign, window
 from services.reads.confidential import BASIS, Confidential
 from services.reads.crops import Crops
+from services.reads.held_pictures import destroy_orphans
 from services.reads.partitions import day_of, start_of
 from services.reads.purge_store import ChangedError, Purge
 from services.reads.records import Records
@@ -147,7 +148,9 @@ class Purger:
             await store.destroy_crops(connection, purge, target, days)
 
     async def _finish(self, connection: AsyncConnection[Any], purge: Purge) -> list[reads_pb2.Certificate]:
-        while keys := await store.doomed(connection, purge, self._clock.now(), _BLOBS_AT_ONCE):
+        while await destroy_orphans(connection, self._crops, self._clock.now(), _BLOBS_AT_ONCE):
+            pass
+        while keys := await store.doomed(connection, purge, _BLOBS_AT_ONCE):
             for key in keys:
                 await self._crops.destroy(key)
             await store.forget_blobs(connection, keys)

@@ -283,11 +283,10 @@ async def days_between(connection: AsyncConnection[Any], agency_id: str, target:
     return [day for _, day in await due_days(connection, agency_id, target)]
 
 
-async def doomed(connection: AsyncConnection[Any], purge: Purge, now: datetime, limit: int) -> list[str]:
-    """Return blobs that must go now: those of a purge, and copies whose hold was never committed."""
+async def doomed(connection: AsyncConnection[Any], purge: Purge, limit: int) -> list[str]:
+    """Return blobs that a purge has doomed and that are still to be deleted."""
     found = await connection.execute(
-        "SELECT key FROM doomed_blobs WHERE purge_id = %s OR (purge_id IS NULL AND due_at <= %s) ORDER BY key LIMIT %s",
-        (purge.purge_id, now, limit),
+        "SELECT key FROM doomed_blobs WHERE purge_id = %s ORDER BY key LIMIT %s", (purge.purge_id, limit)
     )
     return [row["key"] for row in await found.fetchall()]
 

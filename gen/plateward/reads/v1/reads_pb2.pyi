@@ -1179,6 +1179,68 @@ class ReleaseHoldResponse(_message.Message):
 Global___ReleaseHoldResponse: _TypeAlias = ReleaseHoldResponse  # noqa: Y015
 
 @_typing.final
+class ReviewHoldRequest(_message.Message):
+    """A hold that was looked at and goes on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HOLD_ID_FIELD_NUMBER: _builtins.int
+    REVIEW_AT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    hold_id: _builtins.str
+    """The hold."""
+    reason: _builtins.str
+    """Why it goes on. Example: "appeal pending, order 26CR1187 confirmed"."""
+    @_builtins.property
+    def review_at(self) -> _timestamp_pb2.Timestamp:
+        """When it must be looked at next; later than now. Example: 2027-11-01T00:00:00Z."""
+
+    def __init__(
+        self,
+        *,
+        hold_id: _builtins.str = ...,
+        review_at: _timestamp_pb2.Timestamp | None = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["review_at", b"review_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hold_id", b"hold_id", "reason", b"reason", "review_at", b"review_at"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReviewHoldRequest: _TypeAlias = ReviewHoldRequest  # noqa: Y015
+
+@_typing.final
+class ReviewHoldResponse(_message.Message):
+    """The hold with its new review date."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HOLD_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def hold(self) -> Global___Hold:
+        """The hold."""
+
+    @_builtins.property
+    def receipt(self) -> _receipt_pb2.Receipt:
+        """Proof that it was recorded."""
+
+    def __init__(
+        self,
+        *,
+        hold: Global___Hold | None = ...,
+        receipt: _receipt_pb2.Receipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["hold", b"hold", "receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hold", b"hold", "receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReviewHoldResponse: _TypeAlias = ReviewHoldResponse  # noqa: Y015
+
+@_typing.final
 class ListHoldsRequest(_message.Message):
     """Which holds."""
 

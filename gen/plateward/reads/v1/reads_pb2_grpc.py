@@ -95,6 +95,11 @@ class ReadsServiceStub:
                 request_serializer=plateward_dot_reads_dot_v1_dot_reads__pb2.ReleaseHoldRequest.SerializeToString,
                 response_deserializer=plateward_dot_reads_dot_v1_dot_reads__pb2.ReleaseHoldResponse.FromString,
                 _registered_method=True)
+        self.ReviewHold = channel.unary_unary(
+                '/plateward.reads.v1.ReadsService/ReviewHold',
+                request_serializer=plateward_dot_reads_dot_v1_dot_reads__pb2.ReviewHoldRequest.SerializeToString,
+                response_deserializer=plateward_dot_reads_dot_v1_dot_reads__pb2.ReviewHoldResponse.FromString,
+                _registered_method=True)
         self.ListHolds = channel.unary_unary(
                 '/plateward.reads.v1.ReadsService/ListHolds',
                 request_serializer=plateward_dot_reads_dot_v1_dot_reads__pb2.ListHoldsRequest.SerializeToString,
@@ -215,6 +220,13 @@ class ReadsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReviewHold(self, request, context):
+        """Set when a hold must be looked at next, with the reason for which it goes on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListHolds(self, request, context):
         """The holds of an agency.
         """
@@ -319,6 +331,11 @@ def add_ReadsServiceServicer_to_server(servicer, server):
                     servicer.ReleaseHold,
                     request_deserializer=plateward_dot_reads_dot_v1_dot_reads__pb2.ReleaseHoldRequest.FromString,
                     response_serializer=plateward_dot_reads_dot_v1_dot_reads__pb2.ReleaseHoldResponse.SerializeToString,
+            ),
+            'ReviewHold': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReviewHold,
+                    request_deserializer=plateward_dot_reads_dot_v1_dot_reads__pb2.ReviewHoldRequest.FromString,
+                    response_serializer=plateward_dot_reads_dot_v1_dot_reads__pb2.ReviewHoldResponse.SerializeToString,
             ),
             'ListHolds': grpc.unary_unary_rpc_method_handler(
                     servicer.ListHolds,
@@ -676,6 +693,33 @@ class ReadsService:
             '/plateward.reads.v1.ReadsService/ReleaseHold',
             plateward_dot_reads_dot_v1_dot_reads__pb2.ReleaseHoldRequest.SerializeToString,
             plateward_dot_reads_dot_v1_dot_reads__pb2.ReleaseHoldResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReviewHold(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/plateward.reads.v1.ReadsService/ReviewHold',
+            plateward_dot_reads_dot_v1_dot_reads__pb2.ReviewHoldRequest.SerializeToString,
+            plateward_dot_reads_dot_v1_dot_reads__pb2.ReviewHoldResponse.FromString,
             options,
             channel_credentials,
             insecure,

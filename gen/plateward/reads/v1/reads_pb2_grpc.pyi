@@ -57,6 +57,8 @@ class ReadsServiceStub:
     """Keep reads from destruction."""
     ReleaseHold: _grpc.UnaryUnaryMultiCallable[_reads_pb2.ReleaseHoldRequest, _reads_pb2.ReleaseHoldResponse]
     """End a hold; what retention then says must go, goes."""
+    ReviewHold: _grpc.UnaryUnaryMultiCallable[_reads_pb2.ReviewHoldRequest, _reads_pb2.ReviewHoldResponse]
+    """Set when a hold must be looked at next, with the reason for which it goes on."""
     ListHolds: _grpc.UnaryUnaryMultiCallable[_reads_pb2.ListHoldsRequest, _reads_pb2.ListHoldsResponse]
     """The holds of an agency."""
     ExportEvidence: _grpc.UnaryStreamMultiCallable[_reads_pb2.ExportEvidenceRequest, _reads_pb2.ExportEvidenceResponse]
@@ -99,6 +101,8 @@ class ReadsServiceAsyncStub(ReadsServiceStub):
     """Keep reads from destruction."""
     ReleaseHold: _aio.UnaryUnaryMultiCallable[_reads_pb2.ReleaseHoldRequest, _reads_pb2.ReleaseHoldResponse]  # type: ignore[assignment]
     """End a hold; what retention then says must go, goes."""
+    ReviewHold: _aio.UnaryUnaryMultiCallable[_reads_pb2.ReviewHoldRequest, _reads_pb2.ReviewHoldResponse]  # type: ignore[assignment]
+    """Set when a hold must be looked at next, with the reason for which it goes on."""
     ListHolds: _aio.UnaryUnaryMultiCallable[_reads_pb2.ListHoldsRequest, _reads_pb2.ListHoldsResponse]  # type: ignore[assignment]
     """The holds of an agency."""
     ExportEvidence: _aio.UnaryStreamMultiCallable[_reads_pb2.ExportEvidenceRequest, _reads_pb2.ExportEvidenceResponse]  # type: ignore[assignment]
@@ -210,6 +214,14 @@ class ReadsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_reads_pb2.ReleaseHoldResponse, _abc.Awaitable[_reads_pb2.ReleaseHoldResponse]]:
         """End a hold; what retention then says must go, goes."""
+
+    @_abc_1.abstractmethod
+    def ReviewHold(
+        self,
+        request: _reads_pb2.ReviewHoldRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reads_pb2.ReviewHoldResponse, _abc.Awaitable[_reads_pb2.ReviewHoldResponse]]:
+        """Set when a hold must be looked at next, with the reason for which it goes on."""
 
     @_abc_1.abstractmethod
     def ListHolds(
