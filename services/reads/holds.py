@@ -8,8 +8,8 @@ Rules
    moment later finds them there. It is all or nothing: a read that is not there, or has expired, refuses the hold. By plate it
    takes what is there when it is asked for.
 3. Placing, releasing and destroying take the same lock of the agency: never is a read both destroyed and held.
-4. A hold keeps until it is released, also past its review date; lists say which are overdue. What is released goes with the
-   next destruction where retention would have destroyed it.
+4. A hold keeps until it is released, also past its review date (``reviews.py`` puts that on record); whoever looks at it gives it
+   a new date with the reason. What is released goes with the next destruction where retention would have destroyed it.
 5. Pictures are copied first, with neither lock nor connection held (``held_pictures.py``); then, under the lock, the reads are
    looked for again: what was destroyed meanwhile refuses the hold, what has only expired meanwhile is held, for it was alive
    when it was asked for. The lock is held for rows only, and one connection waits for it, however many holds are placed at once.
@@ -144,6 +144,29 @@ class Holds:
             await self._custody.add(connection, UUID(hold_id), call, "hold released", reason=reason)
             return await self._one(connection, own, UUID(hold_id))
 
+    async def review(
+        self, hold_id: str, review_at: datetime, reason: str, call: CallContext
+    ) -> reads_pb2.Hold:
+        """Give a hold that goes on a new review date; the chain of custody says who did, why, and what it was before.
+
+        Raises:
+            PlatewardError: NOT_FOUND: the agency has no such hold in force; INVALID_ARGUMENT: the date has passed.
+        """
+        own = call.subject.agency_id
+        self._ahead(review_at)
+        async with self._turn(own) as connection:
+            before = await self._one(connection, own, UUID(hold_id))
+            if before.HasField("released_at"):
+                raise _no_such_hold()
+            await connection.execute(
+                "UPDATE holds SET review_at = %s WHERE hold_id = %s", (review_at, before.hold_id)
+            )
+            await self._custody.add(
+                connection, UUID(hold_id), call, "hold reviewed", reason=reason, authority=before.authority,
+                review_before=instant(before.review_at).isoformat(), review_at=review_at.isoformat(),
+            )  # fmt: skip
+            return await self._one(connection, own, UUID(hold_id))
+
     async def listed(self, agency_id: str, *, with_released: bool) -> list[reads_pb2.Hold]:
         """Return an agency's holds by review date: those that are due for a look come first."""
         async with self._pool.connection() as connection:
@@ -190,12 +213,15 @@ class Holds:
         version = decision.policy_version if decision is not None else ""
         return arms(decision, await self._retention.alive([own], version))
 
-    def _asked(self, request: reads_pb2.PlaceHoldRequest) -> _Ask:
-        if instant(request.hold.review_at) <= self._clock.now():
+    def _ahead(self, review_at: datetime) -> None:
+        if review_at <= self._clock.now():
             raise PlatewardError(
                 errors_pb2.ERROR_REASON_INVALID_ARGUMENT,
                 "The review date has passed: give the day on which someone must look at the hold again.",
             )
+
+    def _asked(self, request: reads_pb2.PlaceHoldRequest) -> _Ask:
+        self._ahead(instant(request.hold.review_at))
         if bool(request.read_ids) == bool(request.plate):
             raise PlatewardError(
                 errors_pb2.ERROR_REASON_INVALID_ARGUMENT,
