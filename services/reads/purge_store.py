@@ -8,7 +8,8 @@ Rules
 1. A step takes the agency's hold lock, which placing and releasing a hold take too: a hold is placed before a step or
    after it, never during it.
 2. What an active hold keeps leaves the table of reads with the rest, is counted as held back, and stays in the hold store.
-3. A partition is dropped only when it holds, under the lock, as many rows as were committed to.
+3. A partition is locked against writers before its rows are counted and committed to, so that none comes in between. Only then is
+   it taken off the table of reads, as the last thing of the step: searches wait for that instant and not for the count.
 """
 
 from __future__ import annotations
@@ -63,15 +64,22 @@ _EXPIRING = (
     "CREATE TEMPORARY TABLE expiring ON COMMIT DROP AS SELECT read_id, seen_at, plate_crop, vehicle_crop FROM reads "
     "WHERE false"
 )
+RELEASED = (
+    "agency_id = %(agency)s AND seen_at <= %(horizon)s AND "  # noqa: S608
+    f"read_id NOT IN ({_KEPT}) AND NOT EXISTS (SELECT 1 FROM reads WHERE reads.agency_id = held.agency_id "
+    "AND reads.read_id = held.read_id AND reads.seen_at = held.seen_at)"
+)
+"""What of ``held_reads AS held`` no hold keeps any more."""
+WITHHELD = (
+    "agency_id = %(agency)s AND grams && %(grams)s::int[] "
+    "AND (plate = ANY(%(texts)s::text[]) OR candidates && %(texts)s::text[])"
+)
+"""What of ``reads`` has a text that is on the address-confidentiality list."""
 _ADD = """
 UPDATE purge_kinds SET destroyed = destroyed + %(destroyed)s, held = held + %(held)s, peaks = %(peaks)s,
     first_at = least(first_at, %(first)s), last_at = greatest(last_at, %(last)s)
 WHERE purge_id = %(purge)s AND kind = %(kind)s
 """
-
-
-class ChangedError(Exception):
-    """Rows came into a partition while it was being weighed: weigh it again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,25 +137,22 @@ async def drop_day(connection: AsyncConnection[Any], purge: Purge, name: str, da
     """Destroy a partition; return how many rows it had.
 
     Raises:
-        ChangedError: rows came in meanwhile.
-        psycopg.errors.LockNotAvailable: a long query reads it; try again later.
+        psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected: a long query reads it, or a late read was coming in;
+            try again later.
     """
     table = sql.Identifier(name)
     async with connection.transaction():
         await hold_lock(connection, purge.agency_id)
-        weighed = await _weigh(connection, purge, table)
         await connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(_DROP_PATIENCE)))
-        await connection.execute(sql.SQL("ALTER TABLE reads DETACH PARTITION {}").format(table))
-        counted = await (
-            await connection.execute(sql.SQL("SELECT count(*) AS n FROM {}").format(table))
-        ).fetchone()
-        if counted is None or counted["n"] != weighed["total"]:
-            raise ChangedError(name)
+        # Against whoever writes; who reads goes on.
+        await connection.execute(sql.SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(table))
+        weighed = await _weigh(connection, purge, table)
         await _drop_copies(connection, purge, table)
-        await connection.execute(sql.SQL("DROP TABLE {}").format(table))
-        await connection.execute("DELETE FROM read_partitions WHERE name = %s", (name,))
         await _doom(connection, purge, [day_prefix(purge.agency_id, day)])
         await _add(connection, purge, weighed)
+        await connection.execute("DELETE FROM read_partitions WHERE name = %s", (name,))
+        await connection.execute(sql.SQL("ALTER TABLE reads DETACH PARTITION {}").format(table))
+        await connection.execute(sql.SQL("DROP TABLE {}").format(table))
     return int(weighed["total"])
 
 
@@ -170,6 +175,11 @@ async def delete_expired(connection: AsyncConnection[Any], purge: Purge, horizon
     return gone.rowcount
 
 
+def withheld_values(texts: Sequence[str]) -> dict[str, Any]:
+    """Return the parameters of ``WITHHELD``."""
+    return {"grams": [whole_gram(canonical(text)) for text in texts], "texts": [*texts]}
+
+
 async def delete_withheld(
     connection: AsyncConnection[Any], purge: Purge, texts: Sequence[str], wanted_at: datetime
 ) -> int:
@@ -178,10 +188,9 @@ async def delete_withheld(
         await hold_lock(connection, purge.agency_id)
         await connection.execute(_EXPIRING)
         gone = await connection.execute(
-            "WITH gone AS (DELETE FROM reads WHERE agency_id = %s AND grams && %s::int[] "
-            "AND (plate = ANY(%s::text[]) OR candidates && %s::text[]) "
+            f"WITH gone AS (DELETE FROM reads WHERE {WITHHELD} "  # noqa: S608
             "RETURNING read_id, seen_at, plate_crop, vehicle_crop) INSERT INTO expiring SELECT * FROM gone",
-            (purge.agency_id, [whole_gram(canonical(text)) for text in texts], [*texts], [*texts]),
+            {"agency": purge.agency_id, **withheld_values(texts)},
         )
         if gone.rowcount:
             weighed = await _weigh(connection, purge, sql.Identifier("expiring"))
@@ -203,9 +212,7 @@ async def delete_released(connection: AsyncConnection[Any], purge: Purge, horizo
         await hold_lock(connection, purge.agency_id)
         await connection.execute(_EXPIRING)
         gone = await connection.execute(
-            f"WITH gone AS (DELETE FROM held_reads AS held WHERE agency_id = %(agency)s AND seen_at <= %(horizon)s "  # noqa: S608
-            f"AND read_id NOT IN ({_KEPT}) AND NOT EXISTS (SELECT 1 FROM reads WHERE reads.agency_id = held.agency_id "
-            "AND reads.read_id = held.read_id AND reads.seen_at = held.seen_at) "
+            f"WITH gone AS (DELETE FROM held_reads AS held WHERE {RELEASED} "  # noqa: S608
             "RETURNING read_id, seen_at, plate_crop, vehicle_crop) INSERT INTO expiring SELECT * FROM gone",
             {"agency": purge.agency_id, "horizon": horizon},
         )
@@ -265,17 +272,27 @@ async def results(connection: AsyncConnection[Any], purge: Purge) -> list[dict[s
     ]
 
 
-async def count_due(
-    connection: AsyncConnection[Any], agency_id: str, until: datetime
-) -> dict[str, Any] | None:
-    """Return how many reads up to a time are stored, how many of them a hold keeps, and their range."""
-    found = await connection.execute(
-        f"SELECT count(*) AS total, count(*) FILTER (WHERE read_id IN ({_KEPT})) AS held, min(seen_at) AS first_at, "  # noqa: S608
-        "max(seen_at) AS last_at FROM reads WHERE agency_id = %(agency)s AND seen_at <= %(until)s",
-        {"agency": agency_id, "until": until},
-    )
-    row: dict[str, Any] | None = await found.fetchone()
-    return row
+async def weigh_day(connection: AsyncConnection[Any], agency_id: str, name: str) -> dict[str, Any]:
+    """Return what dropping a partition would come to."""
+    return await _weigh(connection, Purge(UUID(int=0), agency_id), sql.Identifier(name))
+
+
+async def weigh_rows(
+    connection: AsyncConnection[Any],
+    agency_id: str,
+    source: str,
+    values: Mapping[str, Any],
+    *,
+    all_crops: bool = False,
+) -> dict[str, Any]:
+    """Return what destroying the rows of ``source`` (a table, and a WHERE clause) would come to."""
+    async with connection.transaction():
+        await connection.execute(
+            f"CREATE TEMPORARY TABLE expiring ON COMMIT DROP AS SELECT read_id, seen_at, plate_crop, vehicle_crop FROM {source}",  # noqa: S608
+            {"agency": agency_id, **values},
+        )
+        purge = Purge(UUID(int=0), agency_id)
+        return await _weigh(connection, purge, sql.Identifier("expiring"), all_crops=all_crops)
 
 
 async def days_between(connection: AsyncConnection[Any], agency_id: str, target: datetime) -> list[date]:
