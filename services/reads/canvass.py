@@ -127,8 +127,8 @@ class Canvass:
         second_person(call.decision, request.approval_id)
         key, within = canonical(parse_exact(request.plate)), timedelta(seconds=request.within_s)
         start, end = instant(request.window.start), instant(request.window.end)
-        looked = await self._search.arms(call.decision, call.subject, (), request.purpose.case_number)
-        looked = [arm for arm in looked if arm.table == "reads"]
+        # Without the case: what travelled along is compared within the table of reads, also what a hold keeps besides.
+        looked = await self._search.arms(call.decision, call.subject)
         if not looked:
             return []
         arm = looked[0]

@@ -92,10 +92,10 @@ class Search:
         owners: Sequence[str] = (),
         case_number: str = "",
     ) -> list[Arm]:
-        """Return where a query of a member may look: live reads, and what a hold keeps under its case."""
+        """Return where a query of a member may look: live reads, and what a hold keeps under its case, each read in one arm."""
         version = decision.policy_version if decision is not None else ""
         alive = await self._retention.alive(allowed_agencies(decision, owners), version)
-        found = arms(decision, alive)
+        found = arms(decision, alive, own=subject.agency_id, case_number=case_number)
         own = next((bound for bound in alive if bound.agency_id == subject.agency_id), None)
         if own is not None and (held := held_arm(decision, own, case_number)) is not None:
             found.append(held)
