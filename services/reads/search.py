@@ -23,10 +23,10 @@ from plateward.reads.v1 import read_pb2, reads_pb2
 from servicekit.database import Pool
 from servicekit.errors import PlatewardError
 from servicekit.times import instant
-from services.reads import matching
 from services.reads.matching import SAME, PlateQuery, parse_plate
 from services.reads.pages import Place, make_token, open_token, query_digest
 from services.reads.predicates import Arm, Where, allowed_agencies, arms, held_arm, inside
+from services.reads.reasons import rank
 from services.reads.retention import Retention
 from services.reads.rows import read_of
 from services.reads.statements import Window, fenced, newest, newest_span
@@ -217,6 +217,6 @@ def _size(request: reads_pb2.SearchReadsRequest, decision: decision_pb2.Decision
 
 def _ranked(plate: PlateQuery | None, row: dict[str, Any], masked: Sequence[str]) -> reads_pb2.RankedRead:
     read = read_of(row)
-    told = matching.rank(plate, row["match_class"], read)
+    told = rank(plate, row["match_class"], read)
     mask(read, masked)
     return reads_pb2.RankedRead(read=read, why=told.why, score=max(0.0, min(1.0, told.score)))

@@ -336,7 +336,7 @@ class SearchReadsRequest(_message.Message):
     PAGE_FIELD_NUMBER: _builtins.int
     APPROVAL_ID_FIELD_NUMBER: _builtins.int
     plate: _builtins.str
-    """Plate or pattern: `?` one unknown character, `*` any run. Example: "8ABC1?3"."""
+    """Plate or pattern: `?` one unknown character, `*` any run, `[AB1]` or `[A-F]` one of several. Example: "8ABC1?3"."""
     state: _builtins.str
     """Only this issuing state. Example: "US-CA"."""
     vehicle_type: _recognition_pb2.VehicleType.ValueType
@@ -344,7 +344,9 @@ class SearchReadsRequest(_message.Message):
     colour: _builtins.str
     """Only this colour. Example: "silver"."""
     lookalikes: _builtins.bool
-    """Also plates that look alike (0/O, 1/I, 8/B, ...). Example: true."""
+    """Also plates that look alike (0/O, 1/I, 8/B, ...); of a whole plate also those with one character of the wider likeness
+    (2/7, 3/8, E/F, ...). Example: true.
+    """
     approval_id: _builtins.str
     """ID of a second person's approval, where the decision asks for one. Example: ""."""
     @_builtins.property
@@ -409,7 +411,9 @@ class SearchReadsResponse(_message.Message):
     """Token of the next page; empty on the last. Example: ""."""
     @_builtins.property
     def reads(self) -> _containers.RepeatedCompositeFieldContainer[Global___RankedRead]:
-        """The reads, newest first."""
+        """The reads: the text itself, then look-alikes, then texts that the reader held possible, then one character of the wider
+        likeness; the newest first within each.
+        """
 
     @_builtins.property
     def receipt(self) -> _receipt_pb2.Receipt:
