@@ -12,6 +12,7 @@ from google.protobuf.message import Message
 from rich.console import Console
 
 from clients.cli import calls
+from clients.cli.areas import area
 from clients.cli.reads_calls import (
     HERE,
     SUPERVISOR,
@@ -19,7 +20,6 @@ from clients.cli.reads_calls import (
     Connect,
     Offence,
     Reason,
-    area,
     ask,
     gathered,
     purpose,
