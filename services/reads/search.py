@@ -30,6 +30,7 @@ from services.reads.reasons import rank
 from services.reads.retention import Retention
 from services.reads.rows import read_of
 from services.reads.statements import Window, fenced, newest, newest_span
+from services.reads.width import narrow_enough
 
 DEFAULT_ROWS = 50
 MOST_ROWS = 1000
@@ -64,10 +65,14 @@ class Search:
         """Return a page of the reads that match.
 
         Raises:
-            PlatewardError: INVALID_ARGUMENT (rule 2, or a pattern), CURSOR_INVALID (page token).
+            PlatewardError: INVALID_ARGUMENT (rule 2, or a pattern), DENIED_BY_POLICY (``width.py``), CURSOR_INVALID (page token).
         """
         plate = parse_plate(request.plate, lookalikes=request.lookalikes)
         _require_something(request, plate)
+        await narrow_enough(
+            self._pool, decision, owners=request.owner_agency_ids, camera_ids=request.camera_ids,
+            areas=[request.area] if request.HasField("area") else (),
+        )  # fmt: skip
         digest = query_digest(request, subject)
         after = open_token(self._token_key, digest, request.page.token)
         looked = await self.arms(decision, subject, request.owner_agency_ids, request.purpose.case_number)

@@ -765,21 +765,31 @@ class ScenePlate(_message.Message):
 
     PLATE_FIELD_NUMBER: _builtins.int
     READS_FIELD_NUMBER: _builtins.int
+    SCENES_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
     plate: _builtins.str
     """The plate. Example: "8ABC123"."""
+    count: _builtins.int
+    """How many reads of it there are in all: more than `reads` where it alone has more than the decision's row limit. Example: 4."""
     @_builtins.property
     def reads(self) -> _containers.RepeatedCompositeFieldContainer[_read_pb2.Read]:
-        """Its reads."""
+        """Its reads, each once."""
+
+    @_builtins.property
+    def scenes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Numbers of the scenes at which it was seen, from 1 in the order of the request; none for companions. Example: [1, 3]."""
 
     def __init__(
         self,
         *,
         plate: _builtins.str = ...,
         reads: _abc.Iterable[_read_pb2.Read] | None = ...,
+        scenes: _abc.Iterable[_builtins.int] | None = ...,
+        count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["plate", b"plate", "reads", b"reads"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "plate", b"plate", "reads", b"reads", "scenes", b"scenes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
