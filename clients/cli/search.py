@@ -98,7 +98,9 @@ def search(
         state=state,
         camera_ids=camera or [],
         owner_agency_ids=owner or [],
-        vehicle_type=f"VEHICLE_TYPE_{vehicle_type.value.upper()}" if vehicle_type else None,
+        vehicle_type=recognition_pb2.VehicleType.Value(f"VEHICLE_TYPE_{vehicle_type.value.upper()}")
+        if vehicle_type
+        else recognition_pb2.VEHICLE_TYPE_UNSPECIFIED,
         colour=colour,
         area=area(near) if near else None,
         page=types_pb2.PageRequest(size=rows, token=page),

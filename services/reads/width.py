@@ -7,7 +7,7 @@ decision for a query that was approved sets no such bound.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from plateward.common.v1 import decision_pb2, errors_pb2, types_pb2
@@ -47,7 +47,7 @@ async def narrow_enough(
     if obligations.HasField("area"):
         inside(where, obligations.area)
     if areas:
-        _any(where, [lambda one, area=area: inside(one, area) for area in areas])
+        _any(where, areas)
     async with pool.connection() as connection:
         found = await connection.execute(
             f"SELECT count(*) AS cameras FROM cameras WHERE {where.sql}",  # noqa: S608
@@ -59,11 +59,11 @@ async def narrow_enough(
         raise _refused(decision, f"This touches {touched} cameras, and one person may look at {most}")
 
 
-def _any(where: Where, asks: Sequence[Callable[[Where], None]]) -> None:
+def _any(where: Where, areas: Sequence[types_pb2.Area]) -> None:
     clauses, parameters = list[str](), list[Any]()
-    for ask in asks:
+    for area in areas:
         one = Where()
-        ask(one)
+        inside(one, area)
         clauses.append(one.sql)
         parameters += one.parameters
     where.add(f"({' OR '.join(clauses)})", *parameters)
