@@ -4,7 +4,7 @@ A history is a list of steps: reads come in (late, early, across a change of clo
 released, purges run, are cut off at any statement by a process that dies (its connection is killed, as ``kill -9`` would
 leave it), and time goes on, also a little backwards. After each step the world is asked what it sees.
 
-1. No expired read is returned. 2. No held read is lost. 3. Certificates add up: every read that ever came in is alive, waits
+1. No expired read is returned. 2. No held read is lost, nor its picture, and none is returned twice. 3. Certificates add up: every read that ever came in is alive, waits
 for its day's partition, is held, or is counted in exactly one certificate, which commits to it.
 """
 
@@ -21,7 +21,7 @@ from plateward.reads.v1 import reads_pb2
 from servicekit.errors import PlatewardError
 from services.reads import purge_store
 from services.reads.schedules import BEGINNING
-from tests.unit.reads.builders import AGENCY, accepted, decision, new_read, query
+from tests.unit.reads.builders import AGENCY, JPEG, accepted, decision, new_read, query
 
 KEEPS = tuple(
     timedelta(**k) for k in ({"minutes": 3}, {"hours": 26}, {"days": 3}, {"days": 21}, {"days": 30})
@@ -37,7 +37,7 @@ _STEPS = (
     + ("release", "policy", "policy", "skew")
 )
 _CUTTABLE = (
-    "begin", "due_days", "drop_day", "delete_expired", "delete_released", "doomed", "results", "end", "_weigh", "_doom", "_add",
+    "begin", "due_days", "drop_day", "delete_expired", "destroy_crops", "delete_released", "doomed", "results", "end", "_weigh", "_doom", "_add",
     "_add_kind", "_drop_copies",
 )  # fmt: skip
 
@@ -56,8 +56,13 @@ class World:
     dead: set[str] = field(default_factory=set)
     """Reads that have expired once: they must never be seen again but under a hold."""
     held: dict[str, set[str]] = field(default_factory=dict)
+    with_picture: set[str] = field(default_factory=set)
+    pictured: set[str] = field(default_factory=set)
+    """Held reads whose picture was alive when they were held."""
     keep: timedelta = KEEPS[-1]
+    crop_keep: timedelta = KEEPS[-1]
     floor: datetime = BEGINNING
+    crop_floor: datetime = BEGINNING
 
     @property
     def now(self) -> datetime:
@@ -69,6 +74,9 @@ class World:
 
     def horizon(self) -> datetime:
         return max(self.floor, self.now - self.keep)
+
+    def crop_horizon(self) -> datetime:
+        return max(self.horizon(), self.crop_floor, self.now - self.crop_keep)
 
     async def play(self, steps: int) -> None:
         """Play a history and look at the world after each step."""
@@ -85,10 +93,11 @@ class World:
             ago = self.rng.choice((0.001, 0.5, 20, 80, 500, 700)) * self.rng.random()
             at = self.now - timedelta(hours=ago)
             if at > self.horizon():
-                news.append(new_read(at=at))
+                news.append(new_read(at=at, jpeg=self.rng.choice((JPEG, b""))))
         rows = [accepted(new, self.now, keep=timedelta(days=4000)) for new in news]
         await self.parts.ingest.store(AGENCY, rows)
         self.seen.update({str(row.row.read_id): row.row.seen_at for row in rows})
+        self.with_picture |= {str(row.row.read_id) for row in rows if row.plate_jpeg}
 
     async def tick(self) -> None:
         self.parts.clock.time += timedelta(
@@ -98,13 +107,15 @@ class World:
     async def skew(self) -> None:
         """Another replica's clock is a little behind."""
         self.floor = max(self.floor, self.horizon())
-        await self.policy(self.keep)
+        await self.policy(self.keep, self.crop_keep)
         self.parts.clock.time -= timedelta(seconds=self.rng.randint(1, 90))
 
-    async def policy(self, keep: timedelta | None = None) -> None:
+    async def policy(self, keep: timedelta | None = None, crop_keep: timedelta | None = None) -> None:
         self.floor = max(self.floor, self.now - self.keep)
+        self.crop_floor = max(self.crop_floor, self.now - self.crop_keep)
         self.keep = keep or self.rng.choice(KEEPS)
-        self.parts.access.publish(AGENCY, read=self.keep)
+        self.crop_keep = crop_keep or self.rng.choice((self.keep, *KEEPS))
+        self.parts.access.publish(AGENCY, read=self.keep, crop=self.crop_keep)
         await self.parts.retention.schedules(AGENCY)
 
     async def purge(self) -> None:
@@ -145,12 +156,16 @@ class World:
             return
         assert can, "a hold was placed on what has expired"
         self.held[placed.hold_id] = set(wanted)
+        self.pictured |= {
+            r for r in self.with_picture.intersection(wanted) if self.seen[r] > self.crop_horizon()
+        }
 
     async def release(self) -> None:
         if self.held:
             hold_id = self.rng.choice(sorted(self.held))
             await self.parts.holds.release(hold_id, "the case is over", self.parts.call)
             del self.held[hold_id]
+            self.pictured &= self.under_hold
 
     # ------------------------------------------------------------------ what must be so
 
@@ -184,4 +199,11 @@ class World:
         request = query(start, end, "8ABC123", page=types_pb2.PageRequest(size=1000))
         request.purpose.case_number = case
         found = await self.parts.search.find(request, decision(AGENCY), OFFICER)
-        return {ranked.read.read_id for ranked in found.reads}
+        reads = [ranked.read for ranked in found.reads]
+        ids = {read.read_id for read in reads}
+        assert len(ids) == len(reads), "a read was returned twice"
+        if case:
+            # A picture that was there when its read was held is found as long as the hold lasts.
+            without = {read.read_id for read in reads if not read.crops}
+            assert not without & self.pictured, "a held picture is not found"
+        return ids

@@ -336,7 +336,7 @@ class SearchReadsRequest(_message.Message):
     PAGE_FIELD_NUMBER: _builtins.int
     APPROVAL_ID_FIELD_NUMBER: _builtins.int
     plate: _builtins.str
-    """Plate or pattern: `?` one unknown character, `*` any run. Example: "8ABC1?3"."""
+    """Plate or pattern: `?` one unknown character, `*` any run, `[AB1]` or `[A-F]` one of several. Example: "8ABC1?3"."""
     state: _builtins.str
     """Only this issuing state. Example: "US-CA"."""
     vehicle_type: _recognition_pb2.VehicleType.ValueType
@@ -344,7 +344,9 @@ class SearchReadsRequest(_message.Message):
     colour: _builtins.str
     """Only this colour. Example: "silver"."""
     lookalikes: _builtins.bool
-    """Also plates that look alike (0/O, 1/I, 8/B, ...). Example: true."""
+    """Also plates that look alike (0/O, 1/I, 8/B, ...); of a whole plate also those with one character of the wider likeness
+    (2/7, 3/8, E/F, ...). Example: true.
+    """
     approval_id: _builtins.str
     """ID of a second person's approval, where the decision asks for one. Example: ""."""
     @_builtins.property
@@ -409,7 +411,9 @@ class SearchReadsResponse(_message.Message):
     """Token of the next page; empty on the last. Example: ""."""
     @_builtins.property
     def reads(self) -> _containers.RepeatedCompositeFieldContainer[Global___RankedRead]:
-        """The reads, newest first."""
+        """The reads: the text itself, then look-alikes, then texts that the reader held possible, then one character of the wider
+        likeness; the newest first within each.
+        """
 
     @_builtins.property
     def receipt(self) -> _receipt_pb2.Receipt:
@@ -761,21 +765,31 @@ class ScenePlate(_message.Message):
 
     PLATE_FIELD_NUMBER: _builtins.int
     READS_FIELD_NUMBER: _builtins.int
+    SCENES_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
     plate: _builtins.str
     """The plate. Example: "8ABC123"."""
+    count: _builtins.int
+    """How many reads of it there are in all: more than `reads` where it alone has more than the decision's row limit. Example: 4."""
     @_builtins.property
     def reads(self) -> _containers.RepeatedCompositeFieldContainer[_read_pb2.Read]:
-        """Its reads."""
+        """Its reads, each once."""
+
+    @_builtins.property
+    def scenes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Numbers of the scenes at which it was seen, from 1 in the order of the request; none for companions. Example: [1, 3]."""
 
     def __init__(
         self,
         *,
         plate: _builtins.str = ...,
         reads: _abc.Iterable[_read_pb2.Read] | None = ...,
+        scenes: _abc.Iterable[_builtins.int] | None = ...,
+        count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["plate", b"plate", "reads", b"reads"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "plate", b"plate", "reads", b"reads", "scenes", b"scenes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
