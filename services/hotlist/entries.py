@@ -4,9 +4,10 @@ Rules
 -----
 1. An entry waits, and matches nothing, until a second person approves it; the creator never can (also a
    constraint of the table).
-2. It expires, at most so many days ahead; it can be removed at any time, and then raises nothing more. A partial plate
+2. What is on no list (immigration enforcement) is refused, and so is a stop for what never leads to one (``limits.py``).
+3. It expires, at most so many days ahead; it can be removed at any time, and then raises nothing more. A partial plate
    (``?`` for an unknown character) is a lead at most.
-3. Each change raises the version of the entries in its own transaction: a matcher that sees the change also
+4. Each change raises the version of the entries in its own transaction: a matcher that sees the change also
    sees the version.
 """
 
@@ -27,6 +28,8 @@ from servicekit.clock import Clock
 from servicekit.database import Pool
 from servicekit.errors import PlatewardError
 from servicekit.times import instant
+from services.hotlist.issuers import given
+from services.hotlist.limits import is_denied, most_of
 
 OWN_LIST = "local"
 _LEAST_KNOWN = 3
@@ -56,14 +59,16 @@ class Entries:
         """Make an entry that waits for its second person.
 
         Raises:
-            PlatewardError: INVALID_ARGUMENT for another list, a plate without normal form, an expiry out of range.
+            PlatewardError: DENIED_BY_POLICY for immigration enforcement; INVALID_ARGUMENT for another list, a plate without
+                normal form, a state that is none, a stop for what never leads to one, an expiry out of range.
         """
         now = self._clock.now()
         made = hit_pb2.HotlistEntry()
         made.CopyFrom(entry)
         made.entry_id, made.agency_id, made.created_by, made.approved_by = entry_id, agency_id, member_id, ""
         made.list_id = made.list_id or OWN_LIST
-        made.plate = _plate(entry.plate)
+        _within_limits(made)
+        made.plate, made.state = _plate(entry.plate), given(entry.state)
         if ANY in made.plate:
             made.max_action = min(made.max_action, hit_pb2.MAX_ACTION_LEAD)
         if made.list_id != OWN_LIST:
@@ -198,6 +203,20 @@ async def raise_version(connection: AsyncConnection[Any]) -> int:
     found = await connection.execute("UPDATE entries_version SET version = version + 1 RETURNING version")
     row = await found.fetchone()
     return int(row["version"]) if row is not None else 0
+
+
+def _within_limits(entry: hit_pb2.HotlistEntry) -> None:
+    if is_denied((entry.category, entry.reason, entry.case_number)):
+        raise PlatewardError(
+            errors_pb2.ERROR_REASON_DENIED_BY_POLICY,
+            "No plate is looked for to enforce immigration law (Gov. Code 7284.6): remove it, or, where a crime is meant, "
+            "name the crime and its case instead.",
+            metadata={"rule": "plateward.no-immigration-entries"},
+        )
+    if most_of(entry.category, entry.max_action) != entry.max_action:
+        raise _invalid(
+            f"{entry.category[:64]!r} is never a reason to stop anybody: enter it as a lead, or under the category of the crime."
+        )
 
 
 def _plate(text: str) -> str:

@@ -7,13 +7,15 @@ Rules
 3. The swap removes first, in a transaction of its own: what the source has dropped matches no more even when the second
    half fails. Added and changed entries come in force together, and a changed one is never absent in between.
 4. An older state of the source never replaces a newer one.
+5. Which lists are official extracts is the operator's word, not the importing member's: nobody has looked at the rows of any
+   other, so they are leads at most and expire, whatever mapping reads them.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +28,7 @@ from servicekit.database import Pool
 from servicekit.errors import PlatewardError
 from servicekit.times import instant
 from services.hotlist.entries import OWN_LIST, raise_version
+from services.hotlist.limits import OFFICIAL_LISTS
 from services.hotlist.mapping import DroppedError, MappingUnknownError, Row, Source, source
 
 _DAY_S = 86_400
@@ -89,10 +92,13 @@ class _Import:
 class Importer:
     """Takes files in."""
 
-    def __init__(self, pool: Pool, clock: Clock, max_days: int) -> None:
+    def __init__(
+        self, pool: Pool, clock: Clock, max_days: int, official: Collection[str] = OFFICIAL_LISTS
+    ) -> None:
         self._pool = pool
         self._clock = clock
         self._max_days = max_days
+        self._official = frozenset(official)
 
     async def take(
         self, requests: AsyncIterable[hotlist_pb2.ImportListRequest], agency_id: str, member_id: str
@@ -174,7 +180,8 @@ class Importer:
 
     async def _stage(self, importing: _Import, whole: bytes) -> None:
         """Put complete lines into the staging table and keep how far that is, in one transaction."""
-        lines = whole.decode("utf-8", errors="replace").splitlines()
+        # Only a line's end ends a line: other breaks inside of a cell would hide half of it from the deny list.
+        lines = [line.rstrip("\r") for line in whole.decode("utf-8", errors="replace").split("\n")]
         header = ""
         if not importing.names and lines:
             header = lines.pop(0)
@@ -188,9 +195,14 @@ class Importer:
                 continue
             importing.rows += 1
             try:
-                rows.append(
-                    (importing.rows, importing.source.row(importing.names, line, now, self._max_days))
+                row = importing.source.row(
+                    importing.names,
+                    line,
+                    now,
+                    self._max_days,
+                    trusted=importing.wanted.list_id in self._official,
                 )
+                rows.append((importing.rows, row))
             except DroppedError as dropped:
                 importing.dropped[str(dropped)] += 1
         importing.received += len(whole)
