@@ -36,11 +36,18 @@ def issuer(text: str) -> str:
     province = _ALSO.get(code, code)
     if province in _PROVINCES:
         return f"CA-{province}"
-    country, dash, part = code.partition("-")
-    if dash and country != "US":
-        known = _ISO.fullmatch(code) and (country != "CA" or part in _PROVINCES)
-        return code if known else UNKNOWN
-    if dash and part not in BY_CODE:
+    if "-" in code and not code.startswith("US-"):
+        return _abroad(code)
+    return _state(code)
+
+
+def _abroad(code: str) -> str:
+    country, _, part = code.partition("-")
+    return code if _ISO.fullmatch(code) and (country != "CA" or part in _PROVINCES) else UNKNOWN
+
+
+def _state(code: str) -> str:
+    if code.startswith("US-") and code.removeprefix("US-") not in BY_CODE:
         return UNKNOWN
     try:
         state = parse_state(code)

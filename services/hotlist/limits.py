@@ -30,7 +30,7 @@ _HOLDS = (
 _DENIED = (
     "immigra*", "nationality act", "ice", "icewarrant*", "icedetainer*", "icehold*", "iceadmin*", "cbp", "ero", "uscis",
     "border patrol", "customs and border", "customs border", "customs enforcement", "enforcement and removal", "enforcement removal",
-    "alien", "aliens", "a-file", "a-files", "afile", "undocumented", "illegals", "illegal entry", "illegal reentry", "illegal re entry",
+    "alien", "aliens", "a-file", "a-files", "undocumented", "illegals", "illegal entry", "illegal reentry", "illegal re entry",
     "unlawful reentry", "reentry after", "visa overstay", "visa overstays", "overstayed visa", "overstay visa", "ina violation",
     "ina section", "ina sec", "ina warrant", "ina 287", "ina 212", "ina 236", "ina 237", "ina 241", "per ina", "under ina", "8 usc",
     "287 g", "287g", "i-200", "i-205", "i-247*", "i 247*", "i200", "i205", "i247*", "i-247a", "i-247d", "i247a", "i247d", "nseers",

@@ -36,7 +36,7 @@ from services.hotlist.issuers import issuer
 from services.hotlist.limits import is_denied, most_of
 
 # What a denied row may say in these columns is a plate's or a number's own letters.
-_NO_WORDS = ("plate", "state", "vin", "key")
+_NO_WORDS = ("plate", "state", "vin", "key", "nic")
 # In force until the list drops it: an official entry's age is its list's.
 _OPEN_END = datetime(2199, 1, 1, tzinfo=UTC)
 _NO_PLATE = frozenset({"", "UNK", "UNKNOWN", "NONE", "NOPLATE", "NOLIC", "TEMP"})
@@ -54,8 +54,8 @@ _COLOURS = {
 _KINDS = {
     "2D": recognition_pb2.VEHICLE_TYPE_CAR, "4D": recognition_pb2.VEHICLE_TYPE_CAR, "CV": recognition_pb2.VEHICLE_TYPE_CAR,
     "SW": recognition_pb2.VEHICLE_TYPE_CAR, "CP": recognition_pb2.VEHICLE_TYPE_CAR, "HB": recognition_pb2.VEHICLE_TYPE_CAR,
-    "CAR": recognition_pb2.VEHICLE_TYPE_CAR, "PK": recognition_pb2.VEHICLE_TYPE_TRUCK, "TK": recognition_pb2.VEHICLE_TYPE_TRUCK,
-    "TR": recognition_pb2.VEHICLE_TYPE_TRUCK, "TRUCK": recognition_pb2.VEHICLE_TYPE_TRUCK, "BU": recognition_pb2.VEHICLE_TYPE_BUS,
+    "CAR": recognition_pb2.VEHICLE_TYPE_CAR, "PK": recognition_pb2.VEHICLE_TYPE_CAR, "TK": recognition_pb2.VEHICLE_TYPE_TRUCK,
+    "TR": recognition_pb2.VEHICLE_TYPE_TRUCK, "PICKUP": recognition_pb2.VEHICLE_TYPE_CAR, "TRUCK": recognition_pb2.VEHICLE_TYPE_TRUCK, "BU": recognition_pb2.VEHICLE_TYPE_BUS,
     "BUS": recognition_pb2.VEHICLE_TYPE_BUS, "MC": recognition_pb2.VEHICLE_TYPE_MOTORCYCLE,
     "MOTORCYCLE": recognition_pb2.VEHICLE_TYPE_MOTORCYCLE,
 }  # fmt: skip
@@ -84,6 +84,16 @@ class Row:
     case_number: str
     expires_at: datetime
     max_action: int
+    vin: str
+    make: str
+    model: str
+    model_year: str
+    plate_year: str
+    plate_type: str
+    vehicle_style: str
+    ori: str
+    nic: str
+    oan: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +156,20 @@ class Source:
         )  # fmt: skip
         allowed = int(most if official else min(most, hit_pb2.MAX_ACTION_LEAD))
         key = self._cell(cells, "key") or f"{plate}|{state}|{category}"
-        said = hashlib.sha256(repr((*content, ends, allowed)).encode()).hexdigest()[:32]
-        return Row(key[:128], said, *content, expires_at, allowed)
+        described = self._described(cells)
+        said = hashlib.sha256(repr((*content, *described, ends, allowed)).encode()).hexdigest()[:32]
+        return Row(key[:128], said, *content, expires_at, allowed, *described)
+
+    def _described(self, cells: Mapping[str, str]) -> tuple[str, ...]:
+        """Return what the source says of the vehicle and of who entered it, in the order of ``Row``, as it writes it."""
+        year = self._cell(cells, "model_year")
+        style = self._cell(cells, "vehicle").upper()
+        return (
+            self._cell(cells, "vin").upper()[:20], self._cell(cells, "make")[:24], self._cell(cells, "model")[:24],
+            year if len(year) == 4 and year.isascii() and year.isdigit() else "", self._cell(cells, "plate_year")[:4],
+            self._cell(cells, "plate_type")[:4], style[:16], self._cell(cells, "ori")[:16], self._cell(cells, "nic")[:128],
+            self._cell(cells, "oan")[:32],
+        )  # fmt: skip
 
     def _cell(self, cells: Mapping[str, str], what: str) -> str:
         return cells.get(self.columns.get(what, ""), "")
