@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from services.access.words import tokens
+from servicekit.words import tokens
 
 DAY_S = 86_400
 _NO_LIMIT_S = 10 * 365 * DAY_S

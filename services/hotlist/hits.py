@@ -6,8 +6,8 @@ Rules
    own expiry.
 2. A step locks the hit's row, asks ``states.py``, and writes the new state with who took it. Two members who
    claim at once: one has it, the other is told.
-3. An entry that was removed or has expired confirms nothing: the hit is rejected as stale, and an action on a
-   confirmed one is refused.
+3. An entry that was removed or has expired confirms nothing, unless its source has put another of the same plate in its place:
+   the hit is rejected as stale, and an action on a confirmed one is refused.
 4. The same for a vehicle that was cleared since, where its plate is not the entry's own: rejected as cleared.
 """
 
@@ -41,6 +41,14 @@ INSERT INTO hits (hit_id, agency_id, entry_id, read_id, camera_id, seen_at, expi
 SELECT %s, %s, entry_id, %s, %s, %s, %s, %s, %s, %s, %s, %s FROM entries
 WHERE entry_id = %s AND approved_by <> '' AND removed_at IS NULL AND expires_at > %s FOR SHARE
 ON CONFLICT DO NOTHING
+"""
+# The entry, or what its source has put in its place for the same plate: a colour that was corrected is no reason to let a stolen
+# vehicle go. What leads less far now is another matter: recovered and stored, say.
+_LIVE = """
+SELECT 1 FROM entries o WHERE o.entry_id = %(entry)s AND (o.removed_at IS NULL AND o.expires_at > %(now)s
+  OR o.source_key <> '' AND EXISTS (SELECT 1 FROM entries e WHERE e.agency_id = o.agency_id AND e.list_id = o.list_id
+    AND e.source_key = o.source_key AND e.plate = o.plate AND e.state = o.state AND e.max_action >= o.max_action
+    AND e.removed_at IS NULL AND e.approved_by <> '' AND e.expires_at > %(now)s))
 """
 
 
@@ -273,12 +281,8 @@ async def _was_cleared(connection: AsyncConnection[Any], hit: hit_pb2.Hit) -> bo
 
 
 async def _in_force(connection: AsyncConnection[Any], row: Mapping[str, Any], now: datetime) -> bool:
-    found = await connection.execute(
-        "SELECT removed_at IS NULL AND expires_at > %s AS in_force FROM entries WHERE entry_id = %s",
-        (now, row["entry_id"]),
-    )
-    entry = await found.fetchone()
-    return bool(entry is not None and entry["in_force"])
+    found = await connection.execute(_LIVE, {"now": now, "entry": row["entry_id"]})
+    return await found.fetchone() is not None
 
 
 def _sequence(token: str) -> int | None:

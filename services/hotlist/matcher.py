@@ -40,7 +40,12 @@ CHANNEL = "hits_raised"
 FOLLOWER = "hotlist"
 AT_ONCE = 20_000
 _STEP = 2_000
-_NEWER = "SELECT plate FROM entries WHERE in_force_since > %s AND removed_at IS NULL LIMIT %s"
+_NEWER = """
+SELECT plate FROM entries WHERE in_force_since >= 0 AND in_force_since > %(version)s AND removed_at IS NULL
+UNION ALL SELECT e.plate FROM list_versions v
+  JOIN entries e ON e.agency_id = v.agency_id AND e.list_id = v.list_id AND e.list_version = v.version
+  WHERE v.in_force_since >= 0 AND v.in_force_since > %(version)s AND e.list_version > 0 AND e.removed_at IS NULL
+"""
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 5.0
 _log = structlog.get_logger(__name__)
@@ -179,7 +184,9 @@ class Matcher:
         version = await Entries.version(connection)
         if version == self._version or self._loading is not None:
             return
-        found = await connection.execute(_NEWER, (self._version, self._at_once + 1))
+        found = await connection.execute(
+            f"{_NEWER} LIMIT %(most)s", {"version": self._version, "most": self._at_once + 1}
+        )
         plates = [row["plate"] for row in await found.fetchall()]
         if len(plates) <= self._at_once:
             self._index.add(plates)
@@ -208,9 +215,7 @@ class Matcher:
     async def _load_newer(self, version: int) -> None:
         async with self._pool.connection() as connection, connection.cursor("plates") as rows:
             rows.itersize = _STEP
-            await rows.execute(
-                "SELECT plate FROM entries WHERE in_force_since > %s AND removed_at IS NULL", (self._version,)
-            )
+            await rows.execute(_NEWER, {"version": self._version})
             while step := await rows.fetchmany(_STEP):
                 self._index.add(row["plate"] for row in step)
                 # Lets the matching of reads go on in between.

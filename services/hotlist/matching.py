@@ -28,6 +28,7 @@ from plateward.hotlist.v1 import hit_pb2
 from plateward.reads.v1 import read_pb2
 
 SURE = 0.5
+PICKUPS = frozenset({"PK", "PICKUP"})
 OFF_AFTER = 2  # times a list's age
 _KINDS = ("exact", "lookalike", "partial", "candidate")
 _MATCH = {
@@ -207,9 +208,21 @@ def _state_doubt(wanted: str, plate: recognition_pb2.PlateReading) -> str:
 
 def _vehicle_doubt(entry: hit_pb2.HotlistEntry, read: read_pb2.Read) -> str:
     wanted, seen = entry.vehicle_type, read.vehicle.type
-    if wanted and seen and wanted != seen and read.vehicle.type_confidence >= SURE:
+    if (
+        wanted
+        and seen
+        and seen != wanted
+        and not _is_pickup(entry, seen)
+        and read.vehicle.type_confidence >= SURE
+    ):
         return f"other vehicle: seen {_type(seen)}, entry {_type(wanted)}"
     return ""
+
+
+def _is_pickup(entry: hit_pb2.HotlistEntry, seen: recognition_pb2.VehicleType.ValueType) -> bool:
+    """Say whether a pick-up is looked for and what was seen may be one: readers call it a car, people a truck."""
+    both = (recognition_pb2.VEHICLE_TYPE_CAR, recognition_pb2.VEHICLE_TYPE_TRUCK)
+    return entry.vehicle_style in PICKUPS and entry.vehicle_type in both and seen in both
 
 
 def _country(state: str) -> str:

@@ -55,7 +55,7 @@ async def wire(settings: HotlistSettings, kit: Kit) -> AsyncIterator[Wired]:
             streams=Streams(hits, waker, kit.draining, settings.stream_poll_seconds),
             new_id=kit.new_id,
             of_lists=ListParts(
-                Importer(pool, kit.clock, settings.entry_max_days),
+                Importer(pool, kit.clock, settings.entry_max_days, settings.official_lists),
                 lists,
                 Statistics(pool, kit.clock),
             ),

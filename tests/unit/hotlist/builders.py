@@ -11,6 +11,7 @@ from plateward.reads.v1 import read_pb2
 
 NOW = datetime(2026, 11, 23, 18, 0, tzinfo=UTC)
 AGENCY = "elk-grove-pd"
+HEADER = "LIC,LIS,LIT,LIY,VIN,VYR,VMA,VMO,VST,VCO,DOT,ORI,OCA,NIC,MKE,MIS,OAN"
 OFFICER = types_pb2.Subject(agency_id=AGENCY, member_id="m-1042", member_name="Ofc. Dana Reyes")
 SUPERVISOR = types_pb2.Subject(agency_id=AGENCY, member_id="m-1077", member_name="Sgt. Priya Nair")
 
@@ -54,3 +55,10 @@ def read(
         made.plate.candidates.add(text=text, confidence=sure)
     made.vehicle.type, made.vehicle.type_confidence = recognition_pb2.VEHICLE_TYPE_CAR, 0.9
     return made
+
+
+def ncic(
+    plate: str, code: str = "EV", nic: str = "", *, state: str = "CA", note: str = "", kind: str = "4D", colour: str = "SIL",
+) -> str:  # fmt: skip
+    """A row of an extract under ``HEADER``."""
+    return f"{plate},{state},PC,2027,,2019,HOND,CIV,{kind},{colour},20261101,CA0341000,26-1,{nic or 'V' + plate},{code},{note},"

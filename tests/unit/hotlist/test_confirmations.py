@@ -24,7 +24,7 @@ from services.hotlist.confirmations import ALLOWED, MOST_ATTEMPTS, Confirmations
 from services.hotlist.hits import Writes
 from services.hotlist.keeping import Keeping
 from services.hotlist.states import Standing
-from services.hotlist.switch import HttpSwitch, SwitchUnavailableError
+from services.hotlist.switch import HttpSwitch, Inquiry, SwitchUnavailableError
 from tests.unit.hotlist.builders import AGENCY, NOW, OFFICER, SUPERVISOR, decision, entry, read
 
 pytestmark = pytest.mark.req("R-HOT-3")
@@ -328,3 +328,27 @@ def test_whatever_comes_when_a_stop_follows_a_positive_answer_or_a_reason_and_ne
         last = next((a for a in reversed(acted_after) if a), 0)
         assert last not in (NOT_IN_FORCE, OTHER)
         assert CONFIRMED in acted_after or reasons
+
+
+async def test_the_agency_that_entered_it_is_told_which_record_is_meant() -> None:
+    """H-04: the switch finds the record by its own number, not by a plate that others may bear too."""
+    taken: list[dict[str, Any]] = []
+
+    async def take(request: web.Request) -> web.Response:
+        taken.append(await request.json())
+        return web.Response(status=202)
+
+    app = web.Application()
+    app.add_routes([web.post("/confirmations", take)])
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    switch = HttpSwitch(f"http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}", timeout_s=5)
+    wanted = entry(ori="CA0341000", nic="V123", vin="1HGCM82633A004352")
+    await switch.ask(Inquiry("c-1", 1, URGENT, NOW, AGENCY, wanted, NOW))
+    await switch.close()
+    await runner.cleanup()
+    assert [{name: asked[name] for name in ("ori", "nic", "vin", "plate")} for asked in taken] == [
+        {"ori": "CA0341000", "nic": "V123", "vin": "1HGCM82633A004352", "plate": "8ABC123"}
+    ]
