@@ -286,7 +286,8 @@ def watch(
         async with connection.channel("hotlist", identity) as channel:
             stub = hotlist_pb2_grpc.HotlistServiceStub(channel)
             async for raised in stub.StreamHits(request, metadata=bearer(connection.token(member))):
-                console.print(panel(raised.hit))
+                if raised.HasField("hit"):
+                    console.print(panel(raised.hit))
                 console.print(f"cursor {raised.cursor}", style="dim")
 
     console.print("Waiting for hits; stop with Ctrl-C.", style="dim")

@@ -123,9 +123,11 @@ class Hits:
         return [(row["seq"], hit_of(row)) for row in rows]
 
     async def last_sequence(self) -> int:
-        """Return the number of the newest hit, 0 where there is none."""
+        """Return the number of the newest hit there ever was, also one that is destroyed; 0 where there was none."""
         async with self._pool.connection() as connection:
-            found = await connection.execute("SELECT coalesce(max(seq), 0) AS seq FROM hits")
+            found = await connection.execute(
+                "SELECT greatest((SELECT max(seq) FROM hits), (SELECT seq FROM hits_destroyed)) AS seq"
+            )
             row = await found.fetchone()
         return int(row["seq"]) if row is not None else 0
 

@@ -127,7 +127,8 @@ class HotlistServicer(ListRpcs):
         """Stream hits as they are raised."""
         call = current()
         async for response in self._parts.streams.stream(call.decision, request.cursor):
-            call.returned([response.hit.read.read_id])
+            if response.HasField("hit"):
+                call.returned([response.hit.read.read_id])
             yield response
 
     async def ClaimHit(

@@ -247,6 +247,8 @@ async def test_a_stream_is_woken_resumes_and_ends_when_draining(hits, enter, rai
     await asyncio.wait_for(waker.moment.wait(), 5)
     streams = Streams(hits, waker, draining, 60.0)
     stream = streams.stream(decision(), "")
+    first = await asyncio.wait_for(anext(stream), 5)
+    assert (first.cursor, first.HasField("hit")) == ("1", False)
     waiting = asyncio.ensure_future(anext(stream))
     await asyncio.sleep(0.05)
     await raise_hit()

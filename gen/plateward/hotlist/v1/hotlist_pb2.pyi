@@ -759,7 +759,7 @@ class StreamHitsRequest(_message.Message):
     CURSOR_FIELD_NUMBER: _builtins.int
     OWNER_AGENCY_IDS_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
-    """Cursor of the last hit that was dealt with; empty starts now. Example: "5512"."""
+    """Cursor of the last hit that was dealt with; empty starts now, and the first answer is then that cursor. Example: "5512"."""
     @_builtins.property
     def owner_agency_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Agency whose hits are wanted; empty means one's own. Example: "elk-grove-pd"."""
@@ -780,17 +780,17 @@ Global___StreamHitsRequest: _TypeAlias = StreamHitsRequest  # noqa: Y015
 
 @_typing.final
 class StreamHitsResponse(_message.Message):
-    """One hit."""
+    """One hit; or, first on a stream that starts now, the cursor alone."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     HIT_FIELD_NUMBER: _builtins.int
     CURSOR_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
-    """Cursor after it. Example: "5513"."""
+    """Cursor after it, or the one to come back with before the first hit. Example: "5513"."""
     @_builtins.property
     def hit(self) -> _hit_pb2.Hit:
-        """The hit."""
+        """The hit; absent in the message that only says where the stream starts."""
 
     def __init__(
         self,
