@@ -229,7 +229,12 @@ def ask(
 def records(
     hit_id: HitId,
     result: Annotated[Answer, typer.Option(help="What the records check said.")],
-    reference: Annotated[str, typer.Option(help="Reference of the reply.")] = "",
+    reference: Annotated[
+        str,
+        typer.Option(
+            help="Who confirmed: number of the reply, or a name. Needed for confirmed without a message switch."
+        ),
+    ] = "",
     reason: Annotated[str, typer.Option(help="Why the check was not practicable.")] = "",
     member: Member = _OFFICER,
     connect: Connect = _HERE,

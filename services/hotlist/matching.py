@@ -140,6 +140,14 @@ def characters(read: read_pb2.Read, entry: hit_pb2.HotlistEntry) -> list[hit_pb2
     return [_character(step) for step in explain(read.plate.text, entry.plate, confidences).steps]
 
 
+def too_old(standing: ListStanding, now: datetime) -> str:
+    """Return in words that a list is older than it may be; nothing where it is not."""
+    age = standing.age_s(now)
+    if age <= standing.stale_after_s:
+        return ""
+    return f"list too old: {_span(age)}, the most is {_span(standing.stale_after_s)}"
+
+
 def _concerns(entry: hit_pb2.HotlistEntry, read: read_pb2.Read, around: Surroundings) -> bool:
     return (
         entry.agency_id == read.agency_id
@@ -164,8 +172,7 @@ def _match(
         doubts.append(f"foreign list: {entry.list_id} of {entry.agency_id}")
     most = entry.max_action or hit_pb2.MAX_ACTION_INFORM
     if standing is not None:
-        if age > standing.stale_after_s:
-            doubts.append(f"list too old: {_span(age)}, the most is {_span(standing.stale_after_s)}")
+        doubts.append(too_old(standing, now))
         most = min(most, hit_pb2.MaxAction.ValueType(standing.max_action or hit_pb2.MAX_ACTION_INFORM))
     cleared = _cleared(entry, read, around)
     own = entry.plate == read.plate.text and entry.state in ("", read.plate.state)

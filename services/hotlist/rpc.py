@@ -191,7 +191,12 @@ class HotlistServicer(ListRpcs):
         hit = await self._step(
             request.hit_id,
             lambda hit: states.check_records(
-                hit, member_id, request.result, request.reason, by_switch=self._parts.confirmations.by_switch
+                hit,
+                member_id,
+                request.result,
+                request.reason,
+                reference=request.reference,
+                by_switch=self._parts.confirmations.by_switch,
             ),
             Writes(note=_note(told, request.reference, request.reason)),
         )

@@ -11,3 +11,6 @@ BEGIN
     RETURN NULL;
 END $$;
 CREATE TRIGGER hits_last AFTER DELETE ON hits REFERENCING OLD TABLE AS destroyed FOR EACH STATEMENT EXECUTE FUNCTION keep_last_hit();
+
+-- Why a hit leads no further than it does, where a person's comparison lowered it; none: as it was raised.
+ALTER TABLE hits ADD COLUMN demotions text[];

@@ -914,7 +914,7 @@ Global___GetHitPictureResponse: _TypeAlias = GetHitPictureResponse  # noqa: Y015
 
 @_typing.final
 class CompareHitRequest(_message.Message):
-    """What the comparison showed. All three must be answered."""
+    """What the comparison showed. All three must be answered; a state or vehicle that is not visible makes the hit a lead."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1051,7 +1051,7 @@ class CheckRecordsRequest(_message.Message):
     result: _hit_pb2.RecordsResult.ValueType
     """The answer. Example: RECORDS_RESULT_CONFIRMED."""
     reference: _builtins.str
-    """Reference of the reply. Example: "CLETS 261123-1804"."""
+    """Who confirmed: the number of the reply, or a name; needed for "confirmed" unless the message switch has the answer. Example: "CLETS 261123-1804"."""
     reason: _builtins.str
     """Why the check was not practicable; needed for that answer only. Example: "pursuit in progress, dispatch down"."""
     def __init__(
