@@ -1251,7 +1251,7 @@ class GetMatchStatisticsResponse(_message.Message):
     ROWS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___MatchStatistic]:
-        """One row for each list, camera or character pair."""
+        """One row for each list, camera, kind of match or character pair of each agency."""
 
     def __init__(
         self,
@@ -1297,14 +1297,17 @@ class MatchStatistic(_message.Message):
     RAISED_FIELD_NUMBER: _builtins.int
     CONFIRMED_FIELD_NUMBER: _builtins.int
     REJECTED_FIELD_NUMBER: _builtins.int
+    AGENCY_ID_FIELD_NUMBER: _builtins.int
     group: _builtins.str
     """What is grouped. Example: "list" or "characters"."""
     name: _builtins.str
-    """The group. Example: "local" or "8/B"."""
+    """The group; another agency's list names it. Example: "local", "local of galt-pd" or "8/B"."""
     raised: _builtins.int
     """Hits raised. Example: 42."""
     confirmed: _builtins.int
     """Hits confirmed. Example: 31."""
+    agency_id: _builtins.str
+    """Agency whose hits they are. Example: "elk-grove-pd"."""
     @_builtins.property
     def rejected(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """Hits rejected, by reason name. Example: {"REJECTION_MISREAD": 9}."""
@@ -1317,10 +1320,11 @@ class MatchStatistic(_message.Message):
         raised: _builtins.int = ...,
         confirmed: _builtins.int = ...,
         rejected: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        agency_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["confirmed", b"confirmed", "group", b"group", "name", b"name", "raised", b"raised", "rejected", b"rejected"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency_id", b"agency_id", "confirmed", b"confirmed", "group", b"group", "name", b"name", "raised", b"raised", "rejected", b"rejected"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -280,7 +280,7 @@ class HotlistServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetMatchStatistics(self, request, context):
-        """Precision by list, camera and character pair.
+        """Precision by list, camera and character pair: of the caller's agency; of every agency, each apart, for a service of the platform.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
