@@ -145,7 +145,7 @@ def too_old(standing: ListStanding, now: datetime) -> str:
     age = standing.age_s(now)
     if age <= standing.stale_after_s:
         return ""
-    return f"list too old: {_span(age)}, the most is {_span(standing.stale_after_s)}"
+    return f"list too old: {span(age)}, the most is {span(standing.stale_after_s)}"
 
 
 def _concerns(entry: hit_pb2.HotlistEntry, read: read_pb2.Read, around: Surroundings) -> bool:
@@ -223,7 +223,8 @@ def _country(state: str) -> str:
     return state.partition("-")[0]
 
 
-def _span(seconds: int) -> str:
+def span(seconds: int) -> str:
+    """Return a length of time in words. Example: ``30 d``."""
     for size, word in ((86_400, "d"), (3_600, "h"), (60, "min")):
         if seconds >= size:
             return f"{seconds / size:.3g} {word}"

@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 
 from plateward.hotlist.v1 import hit_pb2, hotlist_pb2
+from servicekit.certificates import CertificateStore
 from servicekit.context import current
 from services.hotlist import states
 from services.hotlist.confirmations import Confirmations
@@ -35,6 +36,8 @@ class Parts:
     new_id: Callable[[], str]
     of_lists: ListParts
     pictures: Pictures
+    certificates: CertificateStore
+    verifier_key: str
 
 
 class HotlistServicer(ListRpcs):
@@ -224,6 +227,19 @@ class HotlistServicer(ListRpcs):
             Writes(note=_note(request.outcome, request.note), outcome=request.outcome),
         )
         return hotlist_pb2.RecordOutcomeResponse(hit=hit)
+
+    async def ListHitCertificates(
+        self, request: hotlist_pb2.ListHitCertificatesRequest, context: Context
+    ) -> hotlist_pb2.ListHitCertificatesResponse:
+        """Return the certificates of destroyed hits of the caller's agency, newest first."""
+        call = current()
+        certificates, token = await self._parts.certificates.page(
+            call.subject.agency_id, request.page.size, request.page.token
+        )
+        call.returned(c.certificate_id for c in certificates)
+        return hotlist_pb2.ListHitCertificatesResponse(
+            certificates=certificates, next_page_token=token, verifier_key=self._parts.verifier_key
+        )
 
     async def _step(self, hit_id: str, move: Callable[[Standing], Result], writes: Writes) -> hit_pb2.Hit:
         call = current()

@@ -14,3 +14,17 @@ CREATE TRIGGER hits_last AFTER DELETE ON hits REFERENCING OLD TABLE AS destroyed
 
 -- Why a hit leads no further than it does, where a person's comparison lowered it; none: as it was raised.
 ALTER TABLE hits ADD COLUMN demotions text[];
+
+-- Certificates of destruction of hits, never changed and never deleted; those to come wait for the audit log's receipt.
+CREATE TABLE certificates (
+    certificate_id uuid PRIMARY KEY,
+    agency_id text COLLATE "C" NOT NULL,
+    destroyed_at timestamptz NOT NULL,
+    document bytea NOT NULL
+);
+CREATE INDEX certificates_agency ON certificates (agency_id, certificate_id DESC);
+CREATE TABLE certificates_to_come (
+    certificate_id uuid PRIMARY KEY,
+    document bytea NOT NULL
+);
+CREATE INDEX hits_expiring ON hits (agency_id, expires_at);

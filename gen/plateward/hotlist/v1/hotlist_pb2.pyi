@@ -11,6 +11,7 @@ from google.protobuf.internal import containers as _containers
 from plateward.common.v1 import receipt_pb2 as _receipt_pb2
 from plateward.common.v1 import types_pb2 as _types_pb2
 from plateward.hotlist.v1 import hit_pb2 as _hit_pb2
+from plateward.reads.v1 import reads_pb2 as _reads_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -1329,6 +1330,68 @@ class MatchStatistic(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___MatchStatistic: _TypeAlias = MatchStatistic  # noqa: Y015
+
+@_typing.final
+class ListHitCertificatesRequest(_message.Message):
+    """Which certificates."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def page(self) -> _types_pb2.PageRequest:
+        """Which page."""
+
+    def __init__(
+        self,
+        *,
+        page: _types_pb2.PageRequest | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["page", b"page"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page", b"page"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListHitCertificatesRequest: _TypeAlias = ListHitCertificatesRequest  # noqa: Y015
+
+@_typing.final
+class ListHitCertificatesResponse(_message.Message):
+    """Certificates of kind "hit", newest first."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CERTIFICATES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    VERIFIER_KEY_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page; empty on the last. Example: ""."""
+    verifier_key: _builtins.str
+    """Public key of their signed notes; empty where the service has no key and issues none."""
+    @_builtins.property
+    def certificates(self) -> _containers.RepeatedCompositeFieldContainer[_reads_pb2.Certificate]:
+        """The certificates; their commitment is over the sorted IDs of the destroyed hits."""
+
+    @_builtins.property
+    def receipt(self) -> _receipt_pb2.Receipt:
+        """Proof that this look was recorded."""
+
+    def __init__(
+        self,
+        *,
+        certificates: _abc.Iterable[_reads_pb2.Certificate] | None = ...,
+        next_page_token: _builtins.str = ...,
+        verifier_key: _builtins.str = ...,
+        receipt: _receipt_pb2.Receipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificates", b"certificates", "next_page_token", b"next_page_token", "receipt", b"receipt", "verifier_key", b"verifier_key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListHitCertificatesResponse: _TypeAlias = ListHitCertificatesResponse  # noqa: Y015
 
 @_typing.final
 class PutWebhookRequest(_message.Message):
