@@ -16,8 +16,10 @@ from clients.cli.calls import id_column, moment
 from clients.cli.certificate_page import page, verify_certificate
 from clients.cli.evidence import show as show_verdict
 from clients.cli.evidence import text_of
+from clients.cli.lists import call_hotlist
 from clients.cli.reads_calls import ADMINISTRATOR, HERE, Connect, ask
 from plateward.common.v1 import types_pb2
+from plateward.hotlist.v1 import hotlist_pb2
 from plateward.reads.v1 import reads_pb2
 
 app = typer.Typer(
@@ -39,8 +41,9 @@ def list_certificates(
     member: Member = ADMINISTRATOR,
     connect: Connect = HERE,
 ) -> None:
-    """List the certificates of your agency, newest first."""
-    _print(_page(connect, member, rows).certificates)
+    """List the certificates of your agency, of reads, pictures and hits, newest first."""
+    both = [*_page(connect, member, rows).certificates, *_of_hits(connect, member, rows).certificates]
+    _print(sorted(both, key=lambda c: c.destroyed_at.ToMicroseconds(), reverse=True)[:rows])
 
 
 @app.command()
@@ -70,9 +73,11 @@ def save(
     connect: Connect = HERE,
 ) -> None:
     """Write a certificate as JSON, to be verified, and as a page, to be read and printed."""
-    answer = _page(connect, member, 500)
-    found = next((c for c in answer.certificates if c.certificate_id == certificate), None)
-    if found is None:
+    for answer in (_page(connect, member, 500), _of_hits(connect, member, 500)):
+        found = next((c for c in answer.certificates if c.certificate_id == certificate), None)
+        if found is not None:
+            break
+    else:
         raise typer.BadParameter(
             "there is no certificate with this ID: plateward certificates list", param_hint="certificate"
         )
@@ -107,15 +112,27 @@ def verify(
 
 
 @app.command()
-def key(member: Member = ADMINISTRATOR, connect: Connect = HERE) -> None:
+def key(
+    hits: Annotated[bool, typer.Option("--hits", help="The key of certificates of hits.")] = False,
+    member: Member = ADMINISTRATOR,
+    connect: Connect = HERE,
+) -> None:
     """Print the public key of certificates and evidence packages, for the agency's policy page."""
-    print(_page(connect, member, 1).verifier_key)
+    print((_of_hits if hits else _page)(connect, member, 1).verifier_key)
 
 
 def _page(connect: Path, member: str, rows: int) -> reads_pb2.ListCertificatesResponse:
     request = reads_pb2.ListCertificatesRequest(page=types_pb2.PageRequest(size=rows))
     answer: reads_pb2.ListCertificatesResponse = ask(
         connect, member, lambda stub, options: stub.ListCertificates(request, **options)
+    )
+    return answer
+
+
+def _of_hits(connect: Path, member: str, rows: int) -> hotlist_pb2.ListHitCertificatesResponse:
+    request = hotlist_pb2.ListHitCertificatesRequest(page=types_pb2.PageRequest(size=rows))
+    answer: hotlist_pb2.ListHitCertificatesResponse = call_hotlist(
+        connect, member, lambda stub, options: stub.ListHitCertificates(request, **options)
     )
     return answer
 

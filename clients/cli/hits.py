@@ -229,7 +229,12 @@ def ask(
 def records(
     hit_id: HitId,
     result: Annotated[Answer, typer.Option(help="What the records check said.")],
-    reference: Annotated[str, typer.Option(help="Reference of the reply.")] = "",
+    reference: Annotated[
+        str,
+        typer.Option(
+            help="Who confirmed: number of the reply, or a name. Needed for confirmed without a message switch."
+        ),
+    ] = "",
     reason: Annotated[str, typer.Option(help="Why the check was not practicable.")] = "",
     member: Member = _OFFICER,
     connect: Connect = _HERE,
@@ -286,7 +291,8 @@ def watch(
         async with connection.channel("hotlist", identity) as channel:
             stub = hotlist_pb2_grpc.HotlistServiceStub(channel)
             async for raised in stub.StreamHits(request, metadata=bearer(connection.token(member))):
-                console.print(panel(raised.hit))
+                if raised.HasField("hit"):
+                    console.print(panel(raised.hit))
                 console.print(f"cursor {raised.cursor}", style="dim")
 
     console.print("Waiting for hits; stop with Ctrl-C.", style="dim")

@@ -141,6 +141,14 @@ def characters(read: read_pb2.Read, entry: hit_pb2.HotlistEntry) -> list[hit_pb2
     return [_character(step) for step in explain(read.plate.text, entry.plate, confidences).steps]
 
 
+def too_old(standing: ListStanding, now: datetime) -> str:
+    """Return in words that a list is older than it may be; nothing where it is not."""
+    age = standing.age_s(now)
+    if age <= standing.stale_after_s:
+        return ""
+    return f"list too old: {span(age)}, the most is {span(standing.stale_after_s)}"
+
+
 def _concerns(entry: hit_pb2.HotlistEntry, read: read_pb2.Read, around: Surroundings) -> bool:
     return (
         entry.agency_id == read.agency_id
@@ -165,8 +173,7 @@ def _match(
         doubts.append(f"foreign list: {entry.list_id} of {entry.agency_id}")
     most = entry.max_action or hit_pb2.MAX_ACTION_INFORM
     if standing is not None:
-        if age > standing.stale_after_s:
-            doubts.append(f"list too old: {_span(age)}, the most is {_span(standing.stale_after_s)}")
+        doubts.append(too_old(standing, now))
         most = min(most, hit_pb2.MaxAction.ValueType(standing.max_action or hit_pb2.MAX_ACTION_INFORM))
     cleared = _cleared(entry, read, around)
     own = entry.plate == read.plate.text and entry.state in ("", read.plate.state)
@@ -229,7 +236,8 @@ def _country(state: str) -> str:
     return state.partition("-")[0]
 
 
-def _span(seconds: int) -> str:
+def span(seconds: int) -> str:
+    """Return a length of time in words. Example: ``30 d``."""
     for size, word in ((86_400, "d"), (3_600, "h"), (60, "min")):
         if seconds >= size:
             return f"{seconds / size:.3g} {word}"

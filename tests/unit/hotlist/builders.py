@@ -8,6 +8,7 @@ from uuid import uuid4
 from plateward.common.v1 import decision_pb2, recognition_pb2, types_pb2
 from plateward.hotlist.v1 import hit_pb2
 from plateward.reads.v1 import read_pb2
+from servicekit.database import Pool
 
 NOW = datetime(2026, 11, 23, 18, 0, tzinfo=UTC)
 AGENCY = "elk-grove-pd"
@@ -33,6 +34,15 @@ def entry(
     made.expires_at.FromDatetime(NOW + timedelta(days=days))
     made.MergeFrom(hit_pb2.HotlistEntry(**fields))  # type: ignore[arg-type]
     return made
+
+
+async def keep_picture(pool: Pool, hit_id: str) -> None:
+    """Keep a picture with a hit, as ``pictures.py`` would."""
+    async with pool.connection() as connection:
+        await connection.execute(
+            "INSERT INTO hit_pictures (hit_id, kind, sealed) VALUES (%s, %s, 'sealed')",
+            (hit_id, types_pb2.CROP_KIND_PLATE),
+        )
 
 
 def read(

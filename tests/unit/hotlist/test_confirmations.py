@@ -22,7 +22,7 @@ from servicekit.errors import PlatewardError
 from services.hotlist import states
 from services.hotlist.confirmations import ALLOWED, MOST_ATTEMPTS, Confirmations
 from services.hotlist.hits import Writes
-from services.hotlist.keeping import Keeping
+from services.hotlist.keeping import Keeping, Rule
 from services.hotlist.states import Standing
 from services.hotlist.switch import HttpSwitch, Inquiry, SwitchUnavailableError
 from tests.unit.hotlist.builders import AGENCY, NOW, OFFICER, SUPERVISOR, decision, entry, read
@@ -254,16 +254,16 @@ async def test_two_workers_ask_and_answer_once(confirmations, hits, compared) ->
     assert len(hit.verifications) == 2
 
 
-async def test_a_destroyed_hit_takes_its_request_along(confirmations, compared, pool, clock) -> None:
+async def test_a_destroyed_hit_takes_its_request_along(
+    confirmations, compared, pool, clock, destroying
+) -> None:
     class Never(Keeping):
-        async def keep(self, agency_id: str) -> timedelta | None:
-            return timedelta(days=1)
+        async def rule(self, agency_id: str) -> Rule | None:
+            return Rule(timedelta(days=1), "", "")
 
     await confirmations.request(compared.hit_id, decision(), OFFICER, URGENT)
     clock.time = NOW + timedelta(days=2)
-    keeping = Never.__new__(Never)
-    keeping._pool, keeping._clock = pool, clock
-    assert await keeping.destroy() == 1
+    assert await destroying(Never.__new__(Never)).destroy() == 1
     async with pool.connection() as connection:
         left = await (await connection.execute("SELECT count(*) AS n FROM confirmations")).fetchone()
     assert left["n"] == 0

@@ -135,6 +135,11 @@ class HotlistServiceStub:
                 request_serializer=plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.GetMatchStatisticsRequest.SerializeToString,
                 response_deserializer=plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.GetMatchStatisticsResponse.FromString,
                 _registered_method=True)
+        self.ListHitCertificates = channel.unary_unary(
+                '/plateward.hotlist.v1.HotlistService/ListHitCertificates',
+                request_serializer=plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.ListHitCertificatesRequest.SerializeToString,
+                response_deserializer=plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.ListHitCertificatesResponse.FromString,
+                _registered_method=True)
         self.PutWebhook = channel.unary_unary(
                 '/plateward.hotlist.v1.HotlistService/PutWebhook',
                 request_serializer=plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.PutWebhookRequest.SerializeToString,
@@ -280,7 +285,14 @@ class HotlistServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetMatchStatistics(self, request, context):
-        """Precision by list, camera and character pair.
+        """Precision by list, camera and character pair: of the caller's agency; of every agency, each apart, for a service of the platform.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListHitCertificates(self, request, context):
+        """Certificates of destroyed hits.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -395,6 +407,11 @@ def add_HotlistServiceServicer_to_server(servicer, server):
                     servicer.GetMatchStatistics,
                     request_deserializer=plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.GetMatchStatisticsRequest.FromString,
                     response_serializer=plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.GetMatchStatisticsResponse.SerializeToString,
+            ),
+            'ListHitCertificates': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListHitCertificates,
+                    request_deserializer=plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.ListHitCertificatesRequest.FromString,
+                    response_serializer=plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.ListHitCertificatesResponse.SerializeToString,
             ),
             'PutWebhook': grpc.unary_unary_rpc_method_handler(
                     servicer.PutWebhook,
@@ -943,6 +960,33 @@ class HotlistService:
             '/plateward.hotlist.v1.HotlistService/GetMatchStatistics',
             plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.GetMatchStatisticsRequest.SerializeToString,
             plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.GetMatchStatisticsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListHitCertificates(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/plateward.hotlist.v1.HotlistService/ListHitCertificates',
+            plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.ListHitCertificatesRequest.SerializeToString,
+            plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.ListHitCertificatesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -72,7 +72,9 @@ class HotlistServiceStub:
     RecordOutcome: _grpc.UnaryUnaryMultiCallable[_hotlist_pb2.RecordOutcomeRequest, _hotlist_pb2.RecordOutcomeResponse]
     """Record how it ended."""
     GetMatchStatistics: _grpc.UnaryUnaryMultiCallable[_hotlist_pb2.GetMatchStatisticsRequest, _hotlist_pb2.GetMatchStatisticsResponse]
-    """Precision by list, camera and character pair."""
+    """Precision by list, camera and character pair: of the caller's agency; of every agency, each apart, for a service of the platform."""
+    ListHitCertificates: _grpc.UnaryUnaryMultiCallable[_hotlist_pb2.ListHitCertificatesRequest, _hotlist_pb2.ListHitCertificatesResponse]
+    """Certificates of destroyed hits."""
     PutWebhook: _grpc.UnaryUnaryMultiCallable[_hotlist_pb2.PutWebhookRequest, _hotlist_pb2.PutWebhookResponse]
     """Set where signed webhooks of hits go."""
 
@@ -120,7 +122,9 @@ class HotlistServiceAsyncStub(HotlistServiceStub):
     RecordOutcome: _aio.UnaryUnaryMultiCallable[_hotlist_pb2.RecordOutcomeRequest, _hotlist_pb2.RecordOutcomeResponse]  # type: ignore[assignment]
     """Record how it ended."""
     GetMatchStatistics: _aio.UnaryUnaryMultiCallable[_hotlist_pb2.GetMatchStatisticsRequest, _hotlist_pb2.GetMatchStatisticsResponse]  # type: ignore[assignment]
-    """Precision by list, camera and character pair."""
+    """Precision by list, camera and character pair: of the caller's agency; of every agency, each apart, for a service of the platform."""
+    ListHitCertificates: _aio.UnaryUnaryMultiCallable[_hotlist_pb2.ListHitCertificatesRequest, _hotlist_pb2.ListHitCertificatesResponse]  # type: ignore[assignment]
+    """Certificates of destroyed hits."""
     PutWebhook: _aio.UnaryUnaryMultiCallable[_hotlist_pb2.PutWebhookRequest, _hotlist_pb2.PutWebhookResponse]  # type: ignore[assignment]
     """Set where signed webhooks of hits go."""
 
@@ -285,7 +289,15 @@ class HotlistServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _hotlist_pb2.GetMatchStatisticsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_hotlist_pb2.GetMatchStatisticsResponse, _abc.Awaitable[_hotlist_pb2.GetMatchStatisticsResponse]]:
-        """Precision by list, camera and character pair."""
+        """Precision by list, camera and character pair: of the caller's agency; of every agency, each apart, for a service of the platform."""
+
+    @_abc_1.abstractmethod
+    def ListHitCertificates(
+        self,
+        request: _hotlist_pb2.ListHitCertificatesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_hotlist_pb2.ListHitCertificatesResponse, _abc.Awaitable[_hotlist_pb2.ListHitCertificatesResponse]]:
+        """Certificates of destroyed hits."""
 
     @_abc_1.abstractmethod
     def PutWebhook(

@@ -254,6 +254,70 @@ class FollowReadsResponse(_message.Message):
 Global___FollowReadsResponse: _TypeAlias = FollowReadsResponse  # noqa: Y015
 
 @_typing.final
+class FindHeldRequest(_message.Message):
+    """What may be held."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGENCY_ID_FIELD_NUMBER: _builtins.int
+    READ_IDS_FIELD_NUMBER: _builtins.int
+    CASE_NUMBERS_FIELD_NUMBER: _builtins.int
+    agency_id: _builtins.str
+    """Agency whose holds count. Example: "elk-grove-pd"."""
+    @_builtins.property
+    def read_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Reads. Example: ["01990e5c-7c2a-7d10-9a31-0c1f6f6cf0aa"]."""
+
+    @_builtins.property
+    def case_numbers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Case numbers. Example: ["26-004312"]."""
+
+    def __init__(
+        self,
+        *,
+        agency_id: _builtins.str = ...,
+        read_ids: _abc.Iterable[_builtins.str] | None = ...,
+        case_numbers: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency_id", b"agency_id", "case_numbers", b"case_numbers", "read_ids", b"read_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FindHeldRequest: _TypeAlias = FindHeldRequest  # noqa: Y015
+
+@_typing.final
+class FindHeldResponse(_message.Message):
+    """Which of them a hold in force keeps."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    READ_IDS_FIELD_NUMBER: _builtins.int
+    CASE_NUMBERS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def read_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Reads that are held."""
+
+    @_builtins.property
+    def case_numbers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Case numbers, as they were asked, that a hold names."""
+
+    def __init__(
+        self,
+        *,
+        read_ids: _abc.Iterable[_builtins.str] | None = ...,
+        case_numbers: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["case_numbers", b"case_numbers", "read_ids", b"read_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FindHeldResponse: _TypeAlias = FindHeldResponse  # noqa: Y015
+
+@_typing.final
 class FetchCropRequest(_message.Message):
     """A crop that a follower takes over."""
 

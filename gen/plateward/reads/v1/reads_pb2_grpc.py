@@ -50,6 +50,11 @@ class ReadsServiceStub:
                 request_serializer=plateward_dot_reads_dot_v1_dot_reads__pb2.FetchCropRequest.SerializeToString,
                 response_deserializer=plateward_dot_reads_dot_v1_dot_reads__pb2.FetchCropResponse.FromString,
                 _registered_method=True)
+        self.FindHeld = channel.unary_unary(
+                '/plateward.reads.v1.ReadsService/FindHeld',
+                request_serializer=plateward_dot_reads_dot_v1_dot_reads__pb2.FindHeldRequest.SerializeToString,
+                response_deserializer=plateward_dot_reads_dot_v1_dot_reads__pb2.FindHeldResponse.FromString,
+                _registered_method=True)
         self.SearchReads = channel.unary_unary(
                 '/plateward.reads.v1.ReadsService/SearchReads',
                 request_serializer=plateward_dot_reads_dot_v1_dot_reads__pb2.SearchReadsRequest.SerializeToString,
@@ -152,6 +157,13 @@ class ReadsServiceServicer:
 
     def FetchCrop(self, request, context):
         """A follower takes over a crop of a read, to keep it with what the read led to: a hit may outlive its read.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FindHeld(self, request, context):
+        """A follower asks what a legal hold keeps, before it destroys what reads led to: a hit of a held read or case stays.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -286,6 +298,11 @@ def add_ReadsServiceServicer_to_server(servicer, server):
                     servicer.FetchCrop,
                     request_deserializer=plateward_dot_reads_dot_v1_dot_reads__pb2.FetchCropRequest.FromString,
                     response_serializer=plateward_dot_reads_dot_v1_dot_reads__pb2.FetchCropResponse.SerializeToString,
+            ),
+            'FindHeld': grpc.unary_unary_rpc_method_handler(
+                    servicer.FindHeld,
+                    request_deserializer=plateward_dot_reads_dot_v1_dot_reads__pb2.FindHeldRequest.FromString,
+                    response_serializer=plateward_dot_reads_dot_v1_dot_reads__pb2.FindHeldResponse.SerializeToString,
             ),
             'SearchReads': grpc.unary_unary_rpc_method_handler(
                     servicer.SearchReads,
@@ -450,6 +467,33 @@ class ReadsService:
             '/plateward.reads.v1.ReadsService/FetchCrop',
             plateward_dot_reads_dot_v1_dot_reads__pb2.FetchCropRequest.SerializeToString,
             plateward_dot_reads_dot_v1_dot_reads__pb2.FetchCropResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FindHeld(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/plateward.reads.v1.ReadsService/FindHeld',
+            plateward_dot_reads_dot_v1_dot_reads__pb2.FindHeldRequest.SerializeToString,
+            plateward_dot_reads_dot_v1_dot_reads__pb2.FindHeldResponse.FromString,
             options,
             channel_credentials,
             insecure,

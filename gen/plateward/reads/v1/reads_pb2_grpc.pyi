@@ -39,6 +39,8 @@ class ReadsServiceStub:
     """Follow all reads in commit order from a cursor: at least once, never a gap."""
     FetchCrop: _grpc.UnaryUnaryMultiCallable[_reads_pb2.FetchCropRequest, _reads_pb2.FetchCropResponse]
     """A follower takes over a crop of a read, to keep it with what the read led to: a hit may outlive its read."""
+    FindHeld: _grpc.UnaryUnaryMultiCallable[_reads_pb2.FindHeldRequest, _reads_pb2.FindHeldResponse]
+    """A follower asks what a legal hold keeps, before it destroys what reads led to: a hit of a held read or case stays."""
     SearchReads: _grpc.UnaryUnaryMultiCallable[_reads_pb2.SearchReadsRequest, _reads_pb2.SearchReadsResponse]
     """Search by plate, vehicle, camera, place and time."""
     GetCrop: _grpc.UnaryUnaryMultiCallable[_reads_pb2.GetCropRequest, _reads_pb2.GetCropResponse]
@@ -83,6 +85,8 @@ class ReadsServiceAsyncStub(ReadsServiceStub):
     """Follow all reads in commit order from a cursor: at least once, never a gap."""
     FetchCrop: _aio.UnaryUnaryMultiCallable[_reads_pb2.FetchCropRequest, _reads_pb2.FetchCropResponse]  # type: ignore[assignment]
     """A follower takes over a crop of a read, to keep it with what the read led to: a hit may outlive its read."""
+    FindHeld: _aio.UnaryUnaryMultiCallable[_reads_pb2.FindHeldRequest, _reads_pb2.FindHeldResponse]  # type: ignore[assignment]
+    """A follower asks what a legal hold keeps, before it destroys what reads led to: a hit of a held read or case stays."""
     SearchReads: _aio.UnaryUnaryMultiCallable[_reads_pb2.SearchReadsRequest, _reads_pb2.SearchReadsResponse]  # type: ignore[assignment]
     """Search by plate, vehicle, camera, place and time."""
     GetCrop: _aio.UnaryUnaryMultiCallable[_reads_pb2.GetCropRequest, _reads_pb2.GetCropResponse]  # type: ignore[assignment]
@@ -142,6 +146,14 @@ class ReadsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_reads_pb2.FetchCropResponse, _abc.Awaitable[_reads_pb2.FetchCropResponse]]:
         """A follower takes over a crop of a read, to keep it with what the read led to: a hit may outlive its read."""
+
+    @_abc_1.abstractmethod
+    def FindHeld(
+        self,
+        request: _reads_pb2.FindHeldRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reads_pb2.FindHeldResponse, _abc.Awaitable[_reads_pb2.FindHeldResponse]]:
+        """A follower asks what a legal hold keeps, before it destroys what reads led to: a hit of a held read or case stays."""
 
     @_abc_1.abstractmethod
     def SearchReads(
