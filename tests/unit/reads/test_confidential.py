@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,22 @@ async def test_of_an_unreadable_plate_no_text_is_stored(ingest, pool) -> None:
         assert reading.confidence
     reading = recognition_pb2.PlateReading.FromString(whole["plate_reading"])
     assert (reading.text, len(reading.characters), len(reading.candidates)) == ("5DEF555", 7, 2)
+
+
+@pytest.mark.req("R-RET-1")
+async def test_unreadable_plates_stored_before_that_rule_lose_their_text(ingest, pool) -> None:
+    news = [new_read("8ABC123", at=NOW, readable=False), new_read("5DEF555", at=NOW)]
+    await ingest.store(AGENCY, [accepted(new, NOW) for new in news])
+    migration = files("services.reads") / "migrations" / "0008_unreadable_without_text.sql"
+    async with pool.connection() as connection:
+        await connection.execute(
+            "UPDATE reads SET plate_reading = %s WHERE plate = ''", (news[0].read.plate.SerializeToString(),)
+        )
+        await connection.execute(migration.read_text().encode())
+        found = await connection.execute("SELECT plate, plate_reading FROM reads ORDER BY plate")
+        unread, whole = await found.fetchall()
+    assert recognition_pb2.PlateReading.FromString(unread["plate_reading"]).text == ""
+    assert recognition_pb2.PlateReading.FromString(whole["plate_reading"]).text == "5DEF555"
 
 
 @pytest.mark.req("R-RET-1")
