@@ -122,6 +122,38 @@ async def test_no_member_enters_a_stop_for_what_never_leads_to_one(entries, cate
     assert made.max_action == LEAD
 
 
+@pytest.mark.req("R-HOT-1")
+async def test_what_stood_there_before_the_rules_is_held_to_them(entries, pool, raised) -> None:
+    """A release that brings a rule finds entries that were made without it."""
+    wanted = entry()
+    await entries.create(wanted, entry_id=wanted.entry_id, agency_id=AGENCY, member_id="m-1042")
+    async with pool.connection() as connection:
+        await connection.execute("UPDATE entries SET reason = 'ICE WARRANT'")
+    with pytest.raises(PlatewardError, match="immigration law"):
+        await entries.approve(wanted.entry_id, [AGENCY], "m-1077")
+    async with pool.connection() as connection:
+        await connection.execute("UPDATE entries SET reason = 'tow yard', category = 'stored-vehicle'")
+    with pytest.raises(PlatewardError, match="never a reason to stop"):
+        await entries.approve(wanted.entry_id, [AGENCY], "m-1077")
+    async with pool.connection() as connection:
+        await connection.execute("UPDATE entries SET approved_by = 'm-1077', in_force_since = 2")
+        await connection.execute("UPDATE entries_version SET version = 2")
+    [hit] = await raised(read())
+    assert hit.max_action == LEAD
+
+
+@pytest.mark.req("R-ACC-3")
+async def test_a_break_inside_of_a_cell_hides_nothing(take) -> None:
+    """Only a newline ends a row: a separator of another kind would cut a note off from what it goes on to say."""
+    header = HEADER.removesuffix(",OAN")
+    rows = [
+        ncic(f"8ABC12{n}", "EW", note=f"armed{mark}ICE WARRANT").removesuffix(",")
+        for n, mark in enumerate(("\u2028", "\x0b", "\x0c", "\x85"))
+    ]
+    answer = await take(*rows, header=header)
+    assert (dict(answer.dropped), answer.added) == ({"immigration": 4}, 0)
+
+
 def test_a_stolen_vehicle_may_be_stopped() -> None:
     assert not any(
         never_a_stop(c) for c in ("stolen-vehicle", "stolen-plate", "felony-vehicle", "restored-car")
