@@ -65,6 +65,7 @@ def test_what_only_looks_like_it_stays(text) -> None:
         ("Immigration Violators", ncic("8ABC123", "")),
         ("IMMIGRATION-VIOLATOR FILE", ncic("8ABC123", "EW")),
         ("Wanted Person", ncic("8ABC123", "E-IV")),
+        ("Wanted Person", ncic("8ABC123", "EIV") + ","),
         ("Wanted Person", ncic("8ABC123", "EW").replace("CA0341000", "ICE")),
         ("Wanted Person", ncic("8ABC123", "EW").replace("26-1", "ICE-2026-0042")),
     ],
@@ -83,6 +84,11 @@ def test_a_cell_that_goes_over_lines_hides_nothing() -> None:
         mapped(whole, header)
     with pytest.raises(DroppedError, match="immigration"):
         mapped('ICE WARRANT"', header)
+
+
+async def test_a_column_that_is_there_twice_hides_nothing(take) -> None:
+    with pytest.raises(PlatewardError, match="twice"):
+        await take(f"IV,{ncic('8ABC123')}", header=f"MKE,{HEADER}")
 
 
 async def test_a_plate_that_spells_a_word_is_a_plate(take, raised) -> None:
