@@ -106,7 +106,8 @@ class Entries:
         """Put an entry in force; return it before and after. Approving again changes nothing.
 
         Raises:
-            PlatewardError: NOT_FOUND; DENIED_BY_POLICY when the creator approves; INVALID_ARGUMENT when expired.
+            PlatewardError: NOT_FOUND; DENIED_BY_POLICY when the creator approves, and for immigration enforcement;
+                INVALID_ARGUMENT when expired, or a stop for what never leads to one.
         """
         async with self._pool.connection() as connection:
             row = await self._own(connection, entry_id, agency_ids)
@@ -119,6 +120,8 @@ class Entries:
                     "Who entered a plate cannot approve it: ask a second person.",
                     metadata={"rule": "plateward.second-person"},
                 )
+            # Again here: it may have waited since before a rule was there.
+            _within_limits(before)
             if row["expires_at"] <= self._clock.now():
                 raise _invalid("The entry has expired: enter it again if it is still wanted.")
             version = await raise_version(connection)

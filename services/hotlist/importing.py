@@ -255,7 +255,8 @@ class Importer:
     async def _swap(self, importing: _Import, member_id: str) -> hotlist_pb2.ImportListResponse:
         wanted, now = importing.wanted, self._clock.now()
         most = int(wanted.max_action or hit_pb2.MAX_ACTION_STOP)
-        if not (importing.source.official and wanted.list_id in self._official):
+        official = importing.source.official and wanted.list_id in self._official
+        if not official:
             most = min(most, int(hit_pb2.MAX_ACTION_LEAD))
         values: dict[str, Any] = importing.named | {
             "member": member_id, "now": now, "as_of": instant(wanted.as_of), "source": wanted.source or importing.mapping,
@@ -270,9 +271,10 @@ class Importer:
                 removed = (await connection.execute(_GONE, values)).rowcount
                 await connection.execute(_FORGOTTEN, values)
                 await connection.execute(_ADOPTED, values)
-            async with connection.transaction():
-                await self._hold(connection, values)
-                await connection.execute(_PROLONGED, values)
+            if not official:
+                async with connection.transaction():
+                    await self._hold(connection, values)
+                    await connection.execute(_PROLONGED, values)
             async with connection.transaction():
                 await self._hold(connection, values)
                 put = (await connection.execute(_NEW, values)).rowcount

@@ -7,6 +7,7 @@ and New Brunswick in the post: it is unknown, so that a hit is a lead.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from plates.states import BY_CODE, StateError, parse_state
 from plateward.common.v1 import errors_pb2
@@ -21,6 +22,7 @@ _ALSO = {"PQ": "QC", "NF": "NL", "NK": "NB", "SN": "SK"}
 _AMBIGUOUS = frozenset({"NB"})
 
 
+@lru_cache(maxsize=1024)
 def issuer(text: str) -> str:
     """Return the issuer that a code or a name stands for, "" where there is none that is known.
 

@@ -56,6 +56,7 @@ def is_denied(texts: Iterable[str]) -> bool:
     return any(_names_it(text) for text in texts if len(text) > 2)
 
 
+@lru_cache(maxsize=1024)
 def never_a_stop(category: str) -> bool:
     """Say whether hits of a category are never a reason to stop anybody; words count, not how they are written.
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -112,7 +112,7 @@ class Source:
         """Return the columns that a file's first line names.
 
         Raises:
-            ValueError: the column of the plate or of the code is not among them.
+            ValueError: the column of the plate or of the code is not among them, or one is there twice.
         """
         names = [name.strip() for name in next(csv.reader([line.removeprefix("\ufeff")]), [])]
         if self.columns["plate"] not in names or not set(self.code) & set(names):
@@ -120,6 +120,10 @@ class Source:
                 f"The first line must name the columns, {self.columns['plate']} and {' or '.join(self.code)} among them: "
                 "send the file with its header, or choose the mapping that fits it."
             )
+        named = [name for name in names if name]
+        if len(set(named)) != len(named):
+            # The second would hide what the first says.
+            raise ValueError("The first line names a column twice: send each once.")
         return names
 
     def row(
@@ -136,10 +140,12 @@ class Source:
         except csv.Error:
             values = [line]
         if len(values) != len(names):
-            raise DroppedError(self.denied_reason if is_denied(values) else "malformed")
+            raise DroppedError(self.denied_reason if self._is_denied(values, values) else "malformed")
         cells = dict(zip(names, values, strict=True))
         codes = [cells[name] for name in self.code if cells.get(name)]
-        if self._is_denied(codes, cells):
+        silent = {self.columns.get(what) for what in _NO_WORDS}
+        texts = [value for name, value in zip(names, values, strict=True) if name not in silent]
+        if self._is_denied(codes, texts):
             raise DroppedError(self.denied_reason)
         official = self.official and trusted
         category, most = self._category(codes)
@@ -174,11 +180,8 @@ class Source:
     def _cell(self, cells: Mapping[str, str], what: str) -> str:
         return cells.get(self.columns.get(what, ""), "")
 
-    def _is_denied(self, codes: Sequence[str], cells: Mapping[str, str]) -> bool:
-        silent = {self.columns.get(what) for what in _NO_WORDS}
-        return any(_code(code) in self.denied_codes for code in codes) or is_denied(
-            value for name, value in cells.items() if name not in silent
-        )
+    def _is_denied(self, codes: Iterable[str], texts: Iterable[str]) -> bool:
+        return any(_code(code) in self.denied_codes for code in codes) or is_denied(texts)
 
     def _category(self, codes: Sequence[str]) -> tuple[str, hit_pb2.MaxAction.ValueType]:
         """Return the category of the code that allows least, the last of them where several do, and what it allows."""

@@ -26,6 +26,7 @@ from plates.index import ANY, Found, PlateIndex
 from plateward.common.v1 import recognition_pb2
 from plateward.hotlist.v1 import hit_pb2
 from plateward.reads.v1 import read_pb2
+from services.hotlist.limits import most_of
 
 SURE = 0.5
 PICKUPS = frozenset({"PK", "PICKUP"})
@@ -171,7 +172,8 @@ def _match(
         doubts.append("partial plate: not all characters are known")
     if entry.agency_id != read.agency_id:
         doubts.append(f"foreign list: {entry.list_id} of {entry.agency_id}")
-    most = entry.max_action or hit_pb2.MAX_ACTION_INFORM
+    # Again here: an entry may be older than the rule.
+    most = most_of(entry.category, entry.max_action or hit_pb2.MAX_ACTION_INFORM)
     if standing is not None:
         doubts.append(too_old(standing, now))
         most = min(most, hit_pb2.MaxAction.ValueType(standing.max_action or hit_pb2.MAX_ACTION_INFORM))

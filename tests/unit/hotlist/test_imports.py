@@ -136,6 +136,21 @@ async def test_hofer_removed_by_hand_stays_out_until_the_source_says_something_e
 
 
 @pytest.mark.req("R-HOT-3")
+async def test_what_was_removed_before_digests_were_made_anew_stays_out(take, entries, pool) -> None:
+    """Migration 0006 knows of such a row only that it was removed by hand."""
+    await take(ncic("8ABC123"), ncic("8ABC999"), hours=4)
+    made = (await _in_force(entries))["8ABC123"]
+    await entries.remove(made.entry_id, [AGENCY], "m-1077", "recovered")
+    async with pool.connection() as connection:
+        await connection.execute("UPDATE entries SET digest = '' WHERE removed_by_hand")
+    for hours in (3, 2):
+        answer = await take(ncic("8ABC123"), ncic("8ABC999"), hours=hours)
+        assert (dict(answer.dropped), answer.added) == ({"removed by hand": 1}, 0)
+    answer = await take(ncic("8ABC123", colour="RED"), ncic("8ABC999"), hours=1)
+    assert (dict(answer.dropped), answer.added) == ({}, 1)
+
+
+@pytest.mark.req("R-HOT-3")
 async def test_a_row_that_the_source_dropped_and_took_up_again_is_the_sources(take, entries) -> None:
     await take(ncic("8ABC123"), ncic("8ABC999"), hours=4)
     made = (await _in_force(entries))["8ABC123"]

@@ -65,6 +65,7 @@ def test_what_only_looks_like_it_stays(text) -> None:
         ("Immigration Violators", ncic("8ABC123", "")),
         ("IMMIGRATION-VIOLATOR FILE", ncic("8ABC123", "EW")),
         ("Wanted Person", ncic("8ABC123", "E-IV")),
+        ("Wanted Person", ncic("8ABC123", "EIV") + ","),
         ("Wanted Person", ncic("8ABC123", "EW").replace("CA0341000", "ICE")),
         ("Wanted Person", ncic("8ABC123", "EW").replace("26-1", "ICE-2026-0042")),
     ],
@@ -83,6 +84,11 @@ def test_a_cell_that_goes_over_lines_hides_nothing() -> None:
         mapped(whole, header)
     with pytest.raises(DroppedError, match="immigration"):
         mapped('ICE WARRANT"', header)
+
+
+async def test_a_column_that_is_there_twice_hides_nothing(take) -> None:
+    with pytest.raises(PlatewardError, match="twice"):
+        await take(f"IV,{ncic('8ABC123')}", header=f"MKE,{HEADER}")
 
 
 async def test_a_plate_that_spells_a_word_is_a_plate(take, raised) -> None:
@@ -120,6 +126,38 @@ async def test_no_member_enters_a_stop_for_what_never_leads_to_one(entries, cate
     wanted.max_action = LEAD
     made = await entries.create(wanted, entry_id=wanted.entry_id, agency_id=AGENCY, member_id="m-1042")
     assert made.max_action == LEAD
+
+
+@pytest.mark.req("R-HOT-1")
+async def test_what_stood_there_before_the_rules_is_held_to_them(entries, pool, raised) -> None:
+    """A release that brings a rule finds entries that were made without it."""
+    wanted = entry()
+    await entries.create(wanted, entry_id=wanted.entry_id, agency_id=AGENCY, member_id="m-1042")
+    async with pool.connection() as connection:
+        await connection.execute("UPDATE entries SET reason = 'ICE WARRANT'")
+    with pytest.raises(PlatewardError, match="immigration law"):
+        await entries.approve(wanted.entry_id, [AGENCY], "m-1077")
+    async with pool.connection() as connection:
+        await connection.execute("UPDATE entries SET reason = 'tow yard', category = 'stored-vehicle'")
+    with pytest.raises(PlatewardError, match="never a reason to stop"):
+        await entries.approve(wanted.entry_id, [AGENCY], "m-1077")
+    async with pool.connection() as connection:
+        await connection.execute("UPDATE entries SET approved_by = 'm-1077', in_force_since = 2")
+        await connection.execute("UPDATE entries_version SET version = 2")
+    [hit] = await raised(read())
+    assert hit.max_action == LEAD
+
+
+@pytest.mark.req("R-ACC-3")
+async def test_a_break_inside_of_a_cell_hides_nothing(take) -> None:
+    """Only a newline ends a row: a separator of another kind would cut a note off from what it goes on to say."""
+    header = HEADER.removesuffix(",OAN")
+    rows = [
+        ncic(f"8ABC12{n}", "EW", note=f"armed{mark}ICE WARRANT").removesuffix(",")
+        for n, mark in enumerate(("\u2028", "\x0b", "\x0c", "\x85"))
+    ]
+    answer = await take(*rows, header=header)
+    assert (dict(answer.dropped), answer.added) == ({"immigration": 4}, 0)
 
 
 def test_a_stolen_vehicle_may_be_stopped() -> None:
