@@ -37,8 +37,8 @@ from services.reads.retention import Retention
 from services.reads.schedules import ScheduleStore
 from services.reads.search import Search
 from tests.common.databases import FixedClock, migrated
-from tests.common.histories import World
-from tests.unit.reads.builders import AGENCY, NOW, Access, decision
+from tests.common.histories import AGENCIES, World
+from tests.unit.reads.builders import NOW, Access, decision
 from tlog.note import SignerKey
 
 _TABLES = "held_reads, hold_reads, holds, custody, purges, purge_kinds, doomed_blobs, certificates, schedules, crops_destroyed"
@@ -74,9 +74,11 @@ async def play(count: int, seed: int, steps: int, url: str) -> int:
                     f"\nhistory {number} FAILED: {fault or 'see the trace'}; play it again with --seed {number} --count 1"
                 )
                 raise
-            if not (number - seed + 1) % 20:
+            done, spent = number - seed + 1, time.monotonic() - began
+            if not done % 20 or done == count:
+                left = spent / done * (count - done)
                 print(
-                    f"\r{number - seed + 1:,} histories in {time.monotonic() - began:.0f} s",
+                    f"\r{done:,} of {count:,} histories in {spent:.0f} s, about {left / 60:.0f} minutes left  ",
                     end="",
                     flush=True,
                 )
@@ -84,6 +86,16 @@ async def play(count: int, seed: int, steps: int, url: str) -> int:
         f"\n{count:,} histories of {steps} steps: no expired read returned, no held read lost, certificates add up"
     )
     return 0
+
+
+def call_of(agency_id: str) -> CallContext:
+    """Return a call of an agency's supervisor."""
+    call = CallContext(
+        request_id="01990e5c-7c2a-7d10-9a31-0c1f6f6cf0aa", method="PlaceHold", caller=UNKNOWN, received_at=NOW,
+        subject=types_pb2.Subject(agency_id=agency_id, member_id="m-1077"), decision=decision(agency_id),
+    )  # fmt: skip
+    enter(call)
+    return call
 
 
 async def one(pool: Any, key: SignerKey, seed: int, steps: int) -> None:
@@ -95,15 +107,13 @@ async def one(pool: Any, key: SignerKey, seed: int, steps: int) -> None:
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         retention = Retention(channel, ScheduleStore(pool), clock, 0, 1e-9)
-        crops, records = Crops(MemoryStore(), bytes(32)), Records(Log(), clock)
-        call = CallContext(
-            request_id="01990e5c-7c2a-7d10-9a31-0c1f6f6cf0aa", method="PlaceHold", caller=UNKNOWN, received_at=NOW,
-            subject=types_pb2.Subject(agency_id=AGENCY, member_id="m-1077"), decision=decision(AGENCY),
-        )  # fmt: skip
-        enter(call)
-        await retention.schedules(AGENCY)
+        store = MemoryStore()
+        crops, records = Crops(store, bytes(32)), Records(Log(), clock)
+        calls = {agency_id: call_of(agency_id) for agency_id in AGENCIES}
+        for agency_id in AGENCIES:
+            await retention.schedules(agency_id)
         parts = SimpleNamespace(
-            pool=pool, clock=clock, access=access, retention=retention, call=call,
+            pool=pool, clock=clock, access=access, retention=retention, calls=calls, store=store,
             ingest=Ingest(pool, Partitions(), crops), purger=Purger(pool, clock, crops, records, key),
             holds=Holds(pool, clock, crops, retention, Custody(records, clock)), search=Search(pool, retention, bytes(32)),
         )  # fmt: skip

@@ -119,7 +119,7 @@ class Spool:
 
         def work(db: sqlite3.Connection) -> int:
             self._prune(db)
-            return db.execute(insert, (sighting_id, sealed)).rowcount
+            return int(db.execute(insert, (sighting_id, sealed)).rowcount)
 
         added = await self._run(work)
         self._depth += added
