@@ -66,6 +66,7 @@ class Agency:
     dead: set[str] = field(default_factory=set)
     """Reads that have expired once: they must never be seen again but under a hold."""
     held: dict[str, set[str]] = field(default_factory=dict)
+    releasing: set[str] = field(default_factory=set)
     leaving: set[str] = field(default_factory=set)
     """Reads of a hold that is being released at this moment: whether another may still take them is open."""
     keep: timedelta = KEEPS[-1]
@@ -115,7 +116,10 @@ class Agency:
             await step()
 
         steps = [self.rng.choice((self.hold, self.hold, self.release)) for _ in range(self.rng.randint(1, 3))]
-        await asyncio.gather(self.purge(), *(later(step) for step in steps))
+        ends = await asyncio.gather(*(later(step) for step in steps), self.purge(), return_exceptions=True)
+        for end in ends:
+            if isinstance(end, BaseException):
+                raise end
 
     async def cut(self) -> None:
         """Kill a purge at a statement, and place or release a hold meanwhile and before it is resumed."""
@@ -159,11 +163,10 @@ class Agency:
         self.held[placed.hold_id] = set(wanted)
 
     async def release(self) -> None:
-        if self.held:
-            hold_id = self.rng.choice(sorted(self.held))
-            reads = self.held.pop(hold_id)
-            self.held[hold_id] = reads
-            self.leaving |= reads
+        if can := sorted(self.held.keys() - self.releasing):
+            hold_id = self.rng.choice(can)
+            self.releasing.add(hold_id)
+            self.leaving |= self.held[hold_id]
             await self.parts.holds.release(hold_id, "the case is over", self.call)
             del self.held[hold_id]
 
