@@ -154,8 +154,8 @@ def key(member: Member = ADMINISTRATOR, connect: Connect = HERE) -> None:
     print(_page(connect, member, 1).verifier_key)
 
 
-def _page(connect: Path, member: str, rows: int) -> reads_pb2.ListCertificatesResponse:
-    request = reads_pb2.ListCertificatesRequest(page=types_pb2.PageRequest(size=rows))
+def _page(connect: Path, member: str, rows: int, token: str = "") -> reads_pb2.ListCertificatesResponse:
+    request = reads_pb2.ListCertificatesRequest(page=types_pb2.PageRequest(size=rows, token=token))
     answer: reads_pb2.ListCertificatesResponse = ask(
         connect, member, lambda stub, options: stub.ListCertificates(request, **options)
     )
@@ -167,12 +167,7 @@ def _listed(connect: Path, member: str, rows: int) -> tuple[list[reads_pb2.Certi
     found: list[reads_pb2.Certificate] = []
     token, key = "", ""
     while len(found) < rows:
-        request = reads_pb2.ListCertificatesRequest(
-            page=types_pb2.PageRequest(size=min(rows - len(found), _PAGE), token=token)
-        )
-        answer: reads_pb2.ListCertificatesResponse = ask(
-            connect, member, lambda stub, options, request=request: stub.ListCertificates(request, **options)
-        )
+        answer = _page(connect, member, min(rows - len(found), _PAGE), token)
         found += answer.certificates
         token, key = answer.next_page_token, answer.verifier_key
         if not token:
