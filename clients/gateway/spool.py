@@ -92,7 +92,8 @@ class Spool:
         self.trouble = ""
         self._database, self._key = open_file(file, key_file)
         measure = "SELECT count(*), coalesce(sum(length(body)), 0) FROM waiting"
-        self._depth, self._bytes = self._database.execute(measure).fetchone()
+        depth, size = self._database.execute(measure).fetchone()
+        self._depth, self._bytes = int(depth), int(size)
         counted = self._database.execute("SELECT value FROM facts WHERE name = 'let_go'").fetchone()
         self._let_go = int(counted[0]) if counted else 0
         self._pruned_at = float("-inf")
@@ -119,7 +120,7 @@ class Spool:
 
         def work(db: sqlite3.Connection) -> int:
             self._prune(db)
-            return db.execute(insert, (sighting_id, sealed)).rowcount
+            return int(db.execute(insert, (sighting_id, sealed)).rowcount)
 
         added = await self._run(work)
         self._depth += added

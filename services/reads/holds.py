@@ -98,7 +98,9 @@ class Holds:
             try:
                 return await self._placed(request, call, looked, copied)
             except _CopyGoneError:
-                continue
+                # What another hold kept may have been let go of meanwhile: then its pictures are to be copied as well.
+                async with self._pool.connection() as connection:
+                    there = await _find(connection, looked, own)
         raise PlatewardError(
             errors_pb2.ERROR_REASON_STORAGE_UNAVAILABLE,
             "Pictures could not be copied in time to be held: nothing was held; try again.",

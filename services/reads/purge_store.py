@@ -37,13 +37,19 @@ _KEPT = (
     "WHERE h.agency_id = %(agency)s AND holds.released_at IS NULL"
 )
 # What of some rows is destroyed, what is kept back, and the leaves of both trees: hashed here, so that IDs of a day need
-# not travel. Names of crops sort as their reads do.
+# not travel. Names of crops sort as their reads do. A picture is kept back where the hold store has it: of a hold that was placed
+# after the picture's own schedule had ended it does not, and the picture goes.
 _WEIGH = """
 WITH weighed AS MATERIALIZED (
-    SELECT read_id, seen_at, read_id IN ({kept}) AS kept,
-           CASE WHEN plate_crop <> '' AND seen_at > %(crops_done)s THEN 1 ELSE 0 END AS plates,
-           CASE WHEN vehicle_crop <> '' AND seen_at > %(crops_done)s THEN 1 ELSE 0 END AS vehicles
-    FROM {source}
+    SELECT source.read_id, source.seen_at, source.read_id IN ({kept}) AS kept,
+           source.plate_crop <> '' AND source.seen_at > %(crops_done)s AS plate,
+           source.vehicle_crop <> '' AND source.seen_at > %(crops_done)s AS vehicle,
+           coalesce(held.plate_crop, '') <> '' AS plate_held, coalesce(held.vehicle_crop, '') <> '' AS vehicle_held
+    FROM {source} AS source LEFT JOIN held_reads AS held ON held.agency_id = %(agency)s AND held.read_id = source.read_id
+), told AS MATERIALIZED (
+    SELECT read_id, seen_at, kept, plate::int + vehicle::int AS crops,
+           plate AND NOT (kept AND plate_held) AS plate_goes, vehicle AND NOT (kept AND vehicle_held) AS vehicle_goes
+    FROM weighed
 )
 SELECT count(*) AS total,
        count(*) FILTER (WHERE NOT kept) AS destroyed,
@@ -51,14 +57,14 @@ SELECT count(*) AS total,
        max(seen_at) FILTER (WHERE NOT kept) AS last_at,
        string_agg(sha256('\\x00'::bytea || convert_to(read_id::text, 'UTF8')), ''::bytea ORDER BY read_id)
            FILTER (WHERE NOT kept) AS leaves,
-       coalesce(sum(plates + vehicles), 0)::bigint AS crops,
-       coalesce(sum(plates + vehicles) FILTER (WHERE NOT kept), 0)::bigint AS crops_destroyed,
-       min(seen_at) FILTER (WHERE NOT kept AND plates + vehicles > 0) AS crops_first_at,
-       max(seen_at) FILTER (WHERE NOT kept AND plates + vehicles > 0) AS crops_last_at,
-       string_agg(CASE plates WHEN 1 THEN sha256('\\x00'::bytea || convert_to(read_id::text || '-plate', 'UTF8')) ELSE ''::bytea END
-           || CASE vehicles WHEN 1 THEN sha256('\\x00'::bytea || convert_to(read_id::text || '-vehicle', 'UTF8')) ELSE ''::bytea END,
-           ''::bytea ORDER BY read_id) FILTER (WHERE NOT kept) AS crop_leaves
-FROM weighed
+       coalesce(sum(crops), 0)::bigint AS crops,
+       coalesce(sum(plate_goes::int + vehicle_goes::int), 0)::bigint AS crops_destroyed,
+       min(seen_at) FILTER (WHERE plate_goes OR vehicle_goes) AS crops_first_at,
+       max(seen_at) FILTER (WHERE plate_goes OR vehicle_goes) AS crops_last_at,
+       string_agg(CASE WHEN plate_goes THEN sha256('\\x00'::bytea || convert_to(read_id::text || '-plate', 'UTF8')) ELSE ''::bytea END
+           || CASE WHEN vehicle_goes THEN sha256('\\x00'::bytea || convert_to(read_id::text || '-vehicle', 'UTF8')) ELSE ''::bytea END,
+           ''::bytea ORDER BY read_id) AS crop_leaves
+FROM told
 """
 _EXPIRING = (
     "CREATE TEMPORARY TABLE expiring ON COMMIT DROP AS SELECT read_id, seen_at, plate_crop, vehicle_crop FROM reads "
@@ -252,6 +258,7 @@ async def destroy_crops(
             connection, purge,
             "SELECT unnest(ARRAY[plate_crop, vehicle_crop]) FROM expiring WHERE seen_at >= %(last)s", last=last,
         )  # fmt: skip
+        await _blank_copies(connection, purge)
         await connection.execute(
             "INSERT INTO crops_destroyed (agency_id, up_to) VALUES (%s, %s) "
             "ON CONFLICT (agency_id) DO UPDATE SET up_to = greatest(crops_destroyed.up_to, excluded.up_to)",
@@ -374,6 +381,19 @@ async def _drop_copies(connection: AsyncConnection[Any], purge: Purge, source: s
             "DELETE FROM held_reads WHERE agency_id = %(agency)s AND read_id IN (SELECT read_id FROM {}) "
             "AND read_id NOT IN ({}) RETURNING read_id"
         ).format(source, sql.SQL(_KEPT)),
+        {"agency": purge.agency_id},
+    )
+    await _doom(
+        connection, purge,
+        [held_key(purge.agency_id, str(row["read_id"]), kind) for row in await found.fetchall() for kind in ("plate", "vehicle")],
+    )  # fmt: skip
+
+
+async def _blank_copies(connection: AsyncConnection[Any], purge: Purge) -> None:
+    """Destroy the hold store's copies of pictures that are destroyed now and that no hold keeps any more; their rows stay."""
+    found = await connection.execute(
+        "UPDATE held_reads SET plate_crop = '', vehicle_crop = '' WHERE agency_id = %(agency)s "  # noqa: S608
+        f"AND read_id IN (SELECT read_id FROM expiring) AND read_id NOT IN ({_KEPT}) RETURNING read_id",
         {"agency": purge.agency_id},
     )
     await _doom(

@@ -145,6 +145,23 @@ async def test_a_copy_that_was_taken_away_is_made_again(
 
 
 @pytest.mark.req("R-RET-2")
+async def test_what_another_hold_lets_go_of_meanwhile_is_held_with_its_picture(
+    ingest, holds, crops, purger, retention, clock, call, monkeypatch
+) -> None:
+    read, other = await put(ingest, 2)
+    first = await holds.place(order(read), call)
+    pause = Pause(crops, monkeypatch)
+    placing = asyncio.create_task(holds.place(order(read, other, case="26-CR-88"), call))
+    await pause.copied.wait()
+    await holds.release(first.hold_id, "over", call)
+    pause.go.set()
+    assert (await placing).reads == 2
+    clock.time = LATER
+    await purger.run(await retention.schedules(AGENCY))
+    assert await crops.get(held_key(AGENCY, read, "plate")) == JPEG
+
+
+@pytest.mark.req("R-RET-2")
 async def test_a_hold_that_fails_does_not_take_the_picture_of_another(
     ingest, holds, crops, purger, retention, clock, call, monkeypatch
 ) -> None:
