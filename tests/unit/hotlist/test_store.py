@@ -183,6 +183,35 @@ async def test_a_hit_is_acted_on_after_a_person_verified_it(pool, hits, enter, r
     assert (acted.state, acted.action) == (hit_pb2.HIT_STATE_ACTED, hit_pb2.HIT_ACTION_STOP)
 
 
+async def _release(hits, hit, member):
+    return await hits.step(
+        hit.hit_id, decision(), member, lambda h: states.release(h, member.member_id, timedelta(hours=1)),
+        Writes("released; end of shift"),
+    )  # fmt: skip
+
+
+@pytest.mark.req("R-HOT-2")
+async def test_a_hit_that_was_handed_back_is_claimed_anew_and_the_steps_stay_on_record(
+    hits, enter, raise_hit, clock
+) -> None:
+    await enter()
+    [hit] = await raise_hit()
+    await _claim(hits, hit, OFFICER)
+    with pytest.raises(PlatewardError, match="60 minutes") as refused:
+        await _release(hits, hit, SUPERVISOR)
+    assert _reason(refused) == errors_pb2.ERROR_REASON_HIT_CLAIMED
+    back = (await _release(hits, hit, OFFICER)).after
+    assert (back.state, back.verifier_id) == (hit_pb2.HIT_STATE_RAISED, "")
+    await _claim(hits, hit, OFFICER)
+    clock.time = NOW + timedelta(hours=1)
+    await _release(hits, hit, SUPERVISOR)
+    taken = (await _claim(hits, hit, SUPERVISOR)).after
+    assert taken.verifier_id == "m-1077"
+    assert [(v.member_id, v.state) for v in taken.verifications] == [
+        ("m-1042", 2), ("m-1042", 1), ("m-1042", 2), ("m-1077", 1), ("m-1077", 2),
+    ]  # fmt: skip
+
+
 HIDDEN = hit_pb2.COMPARISON_NOT_VISIBLE
 
 
