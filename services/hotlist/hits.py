@@ -95,6 +95,15 @@ class Hits:
         )  # fmt: skip
         return cursor.rowcount == 1
 
+    @staticmethod
+    async def is_raised(connection: AsyncConnection[Any], hit: hit_pb2.Hit) -> bool:
+        """Say whether the hit of a read and an entry is there already."""
+        found = await connection.execute(
+            "SELECT 1 FROM hits WHERE agency_id = %s AND read_id = %s AND entry_id = %s",
+            (hit.agency_id, hit.read.read_id, hit.entry.entry_id),
+        )
+        return await found.fetchone() is not None
+
     async def page(
         self,
         decision: decision_pb2.Decision | None,

@@ -116,6 +116,30 @@ async def test_a_read_that_comes_again_raises_its_hit_once(pool, enter, raise_hi
     assert len(await raise_hit(seen, read("7XYZ999"))) == 1
 
 
+@pytest.mark.req("R-HOT-1")
+async def test_a_read_that_is_matched_while_its_entry_is_put_in_anothers_place_is_not_missed(
+    pool, enter, raise_hit
+) -> None:
+    made = await enter()
+    await raise_hit(read("7XYZ999"))
+    names = "agency_id, list_id, plate, state, vehicle_type, category, reason, case_number, expires_at, max_action, created_by, created_at, approved_by, approved_at"
+    async with pool.connection() as swap:
+        await swap.execute(
+            "UPDATE entries SET removed_at = %s, removed_by = 'source' WHERE entry_id = %s",
+            (NOW, made.entry_id),
+        )
+        await swap.execute(
+            f"INSERT INTO entries (entry_id, colour, {names}) SELECT gen_random_uuid(), 'black', {names} FROM entries WHERE entry_id = %s",
+            (made.entry_id,),
+        )
+        matching = asyncio.create_task(raise_hit(read()))
+        await asyncio.sleep(0.3)
+        assert not matching.done(), "the matcher did not wait for the swap: the test tests nothing"
+        await swap.commit()
+    [hit] = await asyncio.wait_for(matching, 10)
+    assert (hit.entry.colour, hit.entry.entry_id != made.entry_id) == ("black", True)
+
+
 async def test_a_matcher_whose_cursor_was_moved_does_nothing(matcher, enter, hits) -> None:
     await enter()
     await matcher.cursor()
