@@ -27,7 +27,7 @@ from servicekit.channels import bearer
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Hits: list, show, claim, compare, ask the originating agency, check records, act, close, watch.",
+    help="Hits: list, show, claim, release, compare, ask the originating agency, check records, act, close, watch.",
 )
 _TIMEOUT_S = 15.0
 _LOOK_AGAIN_S = 5.0  # each look is on record
@@ -179,6 +179,18 @@ def claim(hit_id: HitId, member: Member = _OFFICER, connect: Connect = _HERE) ->
     """Take a hit: from now on you, and only you, verify it."""
     request = hotlist_pb2.ClaimHitRequest(hit_id=hit_id)
     _step(connect, member, lambda stub, options: stub.ClaimHit(request, **options))
+
+
+@app.command()
+def release(
+    hit_id: HitId,
+    reason: Annotated[str, typer.Option(help="Why. Example: 'end of shift'.")],
+    member: Member = _OFFICER,
+    connect: Connect = _HERE,
+) -> None:
+    """Hand a hit back, so that somebody else can take it; one that another holds, once nothing was done on it for an hour."""
+    request = hotlist_pb2.ReleaseHitRequest(hit_id=hit_id, reason=reason)
+    _step(connect, member, lambda stub, options: stub.ReleaseHit(request, **options))
 
 
 @app.command()

@@ -103,6 +103,15 @@ class Hits:
         )  # fmt: skip
         return cursor.rowcount == 1
 
+    @staticmethod
+    async def is_raised(connection: AsyncConnection[Any], hit: hit_pb2.Hit) -> bool:
+        """Say whether the hit of a read and an entry is there already."""
+        found = await connection.execute(
+            "SELECT 1 FROM hits WHERE agency_id = %s AND read_id = %s AND entry_id = %s",
+            (hit.agency_id, hit.read.read_id, hit.entry.entry_id),
+        )
+        return await found.fetchone() is not None
+
     async def page(
         self,
         decision: decision_pb2.Decision | None,
@@ -179,6 +188,7 @@ class Hits:
                 before.max_action,
                 before.confirmation.result,
                 row["pictured"],
+                _idle(before, now),
             )
             result = move(standing)
             if await _was_cleared(connection, before):
@@ -204,10 +214,10 @@ class Hits:
         # What the age of the list lowers for now is kept once something is done.
         kept = before if result.state == hit_pb2.HIT_STATE_ACTED else _as_kept(row)
         await connection.execute(
-            "UPDATE hits SET state = %s, max_action = %s, demotions = %s, rejection = %s, verifier_id = CASE WHEN verifier_id = '' THEN %s "
+            "UPDATE hits SET state = %s, max_action = %s, demotions = %s, rejection = %s, verifier_id = CASE WHEN %s = 1 THEN '' WHEN verifier_id = '' THEN %s "
             "ELSE verifier_id END, action = CASE WHEN %s = 0 THEN action ELSE %s END, outcome = %s WHERE hit_id = %s",
             (
-                result.state, result.most(kept.max_action), [*kept.demotions, *result.doubts], result.rejection, member.member_id, writes.action, writes.action, writes.outcome,
+                result.state, result.most(kept.max_action), [*kept.demotions, *result.doubts], result.rejection, result.state, member.member_id, writes.action, writes.action, writes.outcome,
                 before.hit_id,
             ),
         )  # fmt: skip
@@ -236,6 +246,10 @@ class Hits:
         if row is None:
             raise LookupError(hit_id)
         return dict(row)
+
+
+def _idle(hit: hit_pb2.Hit, now: datetime) -> timedelta:
+    return now - instant(hit.verifications[-1].at if hit.verifications else hit.raised_at)
 
 
 def _as_kept(row: Mapping[str, Any]) -> hit_pb2.Hit:

@@ -5,7 +5,8 @@ Rules
 1. Entries of the read's own agency, or of a foreign list that it accepted; approved, not removed, not expired; one match
    an entry. A foreign list leads to a lead at most.
 2. Exact before look-alike before partial before another text that the reader held possible. A look-alike counts when the
-   likeness of what differs, times the reader's doubt in those characters, reaches the least weight.
+   likeness of what differs, times the reader's doubt in those characters, reaches the least weight. Where the reader was sure of
+   another character, found only since plates print the two alike (B and 8), it is a lead.
 3. Without a known state on both sides a match is a lead; with different states it is a lead that says so; the
    same for a vehicle of another type, for a list that is too old, for a partial plate. A match never leads further than
    its entry and its list. A list older than twice its age raises nothing: what it says is no reason to look at anybody.
@@ -22,7 +23,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from plates.explain import Step, Verdict, explain
-from plates.index import ANY, Found, PlateIndex
+from plates.index import ANY, TWIN_DOUBT, TWINS, Found, PlateIndex
 from plateward.common.v1 import recognition_pb2
 from plateward.hotlist.v1 import hit_pb2
 from plateward.reads.v1 import read_pb2
@@ -168,6 +169,8 @@ def _match(
     standing = around.lists.get((entry.agency_id, entry.list_id))
     age = standing.age_s(now) if standing is not None else 0
     doubts = [_state_doubt(entry.state, read.plate), _vehicle_doubt(entry, read)]
+    if way.kind == "lookalike":
+        doubts.append(_sure_doubt(entry.plate, read))
     if way.kind == "partial":
         doubts.append("partial plate: not all characters are known")
     if entry.agency_id != read.agency_id:
@@ -199,6 +202,14 @@ def _cleared(entry: hit_pb2.HotlistEntry, read: read_pb2.Read, around: Surroundi
 def _confidences(read: read_pb2.Read) -> list[float] | None:
     values = [character.confidence for character in read.plate.characters]
     return values if len(values) == len(read.plate.text) else None
+
+
+def _sure_doubt(wanted: str, read: read_pb2.Read) -> str:
+    """Say where the reader was sure of the other character of two that plates print alike."""
+    for seen, other, sure in zip(read.plate.text, wanted, _confidences(read) or [], strict=False):
+        if (seen, other) in TWINS and 1.0 - sure < TWIN_DOUBT:
+            return f"read {seen} at confidence {sure:.2f}, entry {other}: plates print the two alike"
+    return ""
 
 
 def _state_doubt(wanted: str, plate: recognition_pb2.PlateReading) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import grpc
@@ -37,6 +38,7 @@ class Parts:
     of_lists: ListParts
     pictures: Pictures
     certificates: CertificateStore
+    release_after: timedelta
     verifier_key: str
 
 
@@ -143,6 +145,18 @@ class HotlistServicer(ListRpcs):
             request.hit_id, lambda hit: states.claim(hit, member_id), Writes(note="claimed")
         )
         return hotlist_pb2.ClaimHitResponse(hit=hit)
+
+    async def ReleaseHit(
+        self, request: hotlist_pb2.ReleaseHitRequest, context: Context
+    ) -> hotlist_pb2.ReleaseHitResponse:
+        """Hand a hit back, or take it from a verifier who is gone."""
+        member_id = current().subject.member_id
+        hit = await self._step(
+            request.hit_id,
+            lambda hit: states.release(hit, member_id, self._parts.release_after),
+            Writes(note=_note("released", request.reason)),
+        )
+        return hotlist_pb2.ReleaseHitResponse(hit=hit)
 
     async def GetHitPicture(
         self, request: hotlist_pb2.GetHitPictureRequest, context: Context

@@ -26,6 +26,12 @@ class HotlistSettings(ServiceSettings, DatabaseSettings):
         le=1,
         description="Least weight (likeness times doubt, over the characters that differ) at which a look-alike raises a hit. Lower finds more misread plates and sends more wrong ones to verifiers; `make wrong-stops` prints both.",
     )
+    claim_minutes: int = Field(
+        default=60,
+        ge=5,
+        le=1440,
+        description="Minutes without a step after which any member who may verify hits can release a hit that another has claimed. The verifier can at any time.",
+    )
     entry_max_days: int = Field(
         default=30,
         ge=1,

@@ -14,11 +14,14 @@ Rules
 8. A negative answer rejects; one that comes after a hit was confirmed as "not practicable" keeps anything from being done on it.
 9. What nobody saw leads to no stop: where the issuing state or the vehicle was not visible, or no picture is kept that could be
    compared, the hit is a lead at most from the comparison on, and says so.
+10. A hit that waits on its verifier is handed back: by the verifier at any time, by any other member once no step was taken for a set
+   time. Whoever claims it next verifies from the start; what lowered it stays.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import Enum
 
 from plateward.common.v1 import errors_pb2
@@ -32,6 +35,7 @@ class Step(Enum):
     """What a person, or a fact, does to a hit."""
 
     CLAIM = "claim"
+    RELEASE = "release"
     FIND_SAME = "find the same"
     FIND_DIFFERENT = "find different"
     CONFIRM = "confirm"
@@ -42,6 +46,8 @@ class Step(Enum):
 
 TRANSITIONS: dict[tuple[State.ValueType, Step], State.ValueType] = {
     (hit_pb2.HIT_STATE_RAISED, Step.CLAIM): hit_pb2.HIT_STATE_CLAIMED,
+    (hit_pb2.HIT_STATE_CLAIMED, Step.RELEASE): hit_pb2.HIT_STATE_RAISED,
+    (hit_pb2.HIT_STATE_COMPARED, Step.RELEASE): hit_pb2.HIT_STATE_RAISED,
     (hit_pb2.HIT_STATE_CLAIMED, Step.FIND_SAME): hit_pb2.HIT_STATE_COMPARED,
     (hit_pb2.HIT_STATE_CLAIMED, Step.FIND_DIFFERENT): hit_pb2.HIT_STATE_REJECTED,
     (hit_pb2.HIT_STATE_COMPARED, Step.CONFIRM): hit_pb2.HIT_STATE_CONFIRMED,
@@ -77,6 +83,8 @@ class Standing:
     answer: hit_pb2.RecordsResult.ValueType = hit_pb2.RECORDS_RESULT_UNSPECIFIED
     pictured: bool = False
     """Whether a picture is kept with it."""
+    idle: timedelta = timedelta(0)
+    """How long ago the last step was taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +112,25 @@ def claim(hit: Standing, member_id: str) -> Result:
     if hit.state in UNVERIFIED and hit.verifier_id:
         raise _held()
     return Result(_next(hit.state, Step.CLAIM))
+
+
+def release(hit: Standing, member_id: str, after: timedelta) -> Result:
+    """The hit goes back to everybody (rule 10).
+
+    Args:
+        hit: as it stands.
+        member_id: who hands it back, or takes it from a verifier who is gone.
+        after: how long no step was taken before somebody other than the verifier may.
+
+    Raises:
+        PlatewardError: HIT_CLAIMED, HIT_STATE.
+    """
+    following = _next(hit.state, Step.RELEASE)
+    if hit.verifier_id != member_id and hit.idle < after:
+        raise _held(
+            f", or release it (ReleaseHit) once nothing was done for {after // timedelta(minutes=1)} minutes"
+        )
+    return Result(following)
 
 
 def compare(
@@ -260,8 +287,8 @@ def _wrong(state: State.ValueType) -> PlatewardError:
     )
 
 
-def _held() -> PlatewardError:
+def _held(besides: str = "") -> PlatewardError:
     return PlatewardError(
         errors_pb2.ERROR_REASON_HIT_CLAIMED,
-        "Another member has claimed this hit and verifies it: leave it to them, or take another hit.",
+        f"Another member has claimed this hit and verifies it: leave it to them, or take another hit{besides}.",
     )

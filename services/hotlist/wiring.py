@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 from plateward.hotlist.v1 import hotlist_pb2
 from servicekit.certificates import CertificateStore
@@ -64,6 +65,7 @@ async def wire(settings: HotlistSettings, kit: Kit) -> AsyncIterator[Wired]:
             ),
             pictures=pictures,
             certificates=CertificateStore(pool),
+            release_after=timedelta(minutes=settings.claim_minutes),
             verifier_key=str(signer.verifier) if signer is not None else "",
         )
         webhooks = Webhooks(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -32,6 +34,7 @@ _steps = st.one_of(
     ),
     st.tuples(st.just("act"), st.sampled_from([v for v in hit_pb2.HitAction.values() if v])),
     st.tuples(st.just("close")),
+    st.tuples(st.just("release"), st.sampled_from(_MEMBERS)),
 )
 
 
@@ -45,6 +48,8 @@ def _take(hit: Standing, step: tuple) -> Result:
             return states.check_records(hit, member, result, reason, reference=reference)
         case ("act", action):
             return states.act(hit, action)
+        case ("release", member):
+            return states.release(hit, member, timedelta(hours=1))
         case _:
             return states.close(hit)
 
@@ -81,8 +86,13 @@ def test_whatever_is_tried_an_action_follows_claim_comparison_and_records_of_one
             continue
         assert hit.state not in states.FINAL
         assert (result.rejection != 0) == (result.state == hit_pb2.HIT_STATE_REJECTED)
-        taken.append(step)
-        hit = _hit(result.state, hit.verifier_id or step[1], result.most(hit.max_action), pictured=pictured)
+        if result.state == hit_pb2.HIT_STATE_RAISED:
+            assert step == ("release", hit.verifier_id)
+            taken, verifier = [], ""
+        else:
+            taken.append(step)
+            verifier = hit.verifier_id or step[1]
+        hit = _hit(result.state, verifier, result.most(hit.max_action), pictured=pictured)
     names = [step[0] for step in taken]
     assert names == ["claim", "compare", "records", "act", "close"][: len(names)]
     assert len({step[1] for step in taken[:3]}) <= 1
@@ -124,6 +134,25 @@ def test_one_verifier() -> None:
     assert _reason(lambda: states.claim(claimed, "m-2")) == errors_pb2.ERROR_REASON_HIT_CLAIMED
     compare = lambda: states.compare(claimed, "m-2", plate=SAME, state=SAME, vehicle=SAME)  # noqa: E731
     assert _reason(compare) == errors_pb2.ERROR_REASON_HIT_CLAIMED
+
+
+@pytest.mark.req("R-HOT-2")
+@pytest.mark.parametrize("state", _ALL)
+def test_a_hit_is_handed_back_by_its_verifier_or_by_others_once_nothing_was_done(state: int) -> None:
+    hour = timedelta(hours=1)
+    waits = state in (hit_pb2.HIT_STATE_CLAIMED, hit_pb2.HIT_STATE_COMPARED)
+    own = lambda: states.release(_hit(state), "m-1", hour)  # noqa: E731
+    if not waits:
+        assert _reason(own) == errors_pb2.ERROR_REASON_HIT_STATE
+        return
+    assert own() == Result(hit_pb2.HIT_STATE_RAISED)
+    for idle, allowed in ((hour - timedelta(seconds=1), False), (hour, True)):
+        stood = Standing(state, "m-1", hit_pb2.MAX_ACTION_STOP, idle=idle)
+        other = lambda stood=stood: states.release(stood, "m-2", hour)  # noqa: E731
+        if allowed:
+            assert other() == Result(hit_pb2.HIT_STATE_RAISED)
+        else:
+            assert _reason(other) == errors_pb2.ERROR_REASON_HIT_CLAIMED
 
 
 @pytest.mark.parametrize(

@@ -116,6 +116,30 @@ async def test_a_read_that_comes_again_raises_its_hit_once(pool, enter, raise_hi
     assert len(await raise_hit(seen, read("7XYZ999"))) == 1
 
 
+@pytest.mark.req("R-HOT-1")
+async def test_a_read_that_is_matched_while_its_entry_is_put_in_anothers_place_is_not_missed(
+    pool, enter, raise_hit
+) -> None:
+    made = await enter()
+    await raise_hit(read("7XYZ999"))
+    names = "agency_id, list_id, plate, state, vehicle_type, category, reason, case_number, expires_at, max_action, created_by, created_at, approved_by, approved_at"
+    async with pool.connection() as swap:
+        await swap.execute(
+            "UPDATE entries SET removed_at = %s, removed_by = 'source' WHERE entry_id = %s",
+            (NOW, made.entry_id),
+        )
+        await swap.execute(
+            f"INSERT INTO entries (entry_id, colour, {names}) SELECT gen_random_uuid(), 'black', {names} FROM entries WHERE entry_id = %s",
+            (made.entry_id,),
+        )
+        matching = asyncio.create_task(raise_hit(read()))
+        await asyncio.sleep(0.3)
+        assert not matching.done(), "the matcher did not wait for the swap: the test tests nothing"
+        await swap.commit()
+    [hit] = await asyncio.wait_for(matching, 10)
+    assert (hit.entry.colour, hit.entry.entry_id != made.entry_id) == ("black", True)
+
+
 async def test_a_matcher_whose_cursor_was_moved_does_nothing(matcher, enter, hits) -> None:
     await enter()
     await matcher.cursor()
@@ -181,6 +205,35 @@ async def test_a_hit_is_acted_on_after_a_person_verified_it(pool, hits, enter, r
     assert confirmed.verifications[0].at.ToDatetime() == NOW.replace(tzinfo=None)
     acted = (await _act(hits, hit)).after
     assert (acted.state, acted.action) == (hit_pb2.HIT_STATE_ACTED, hit_pb2.HIT_ACTION_STOP)
+
+
+async def _release(hits, hit, member):
+    return await hits.step(
+        hit.hit_id, decision(), member, lambda h: states.release(h, member.member_id, timedelta(hours=1)),
+        Writes("released; end of shift"),
+    )  # fmt: skip
+
+
+@pytest.mark.req("R-HOT-2")
+async def test_a_hit_that_was_handed_back_is_claimed_anew_and_the_steps_stay_on_record(
+    hits, enter, raise_hit, clock
+) -> None:
+    await enter()
+    [hit] = await raise_hit()
+    await _claim(hits, hit, OFFICER)
+    with pytest.raises(PlatewardError, match="60 minutes") as refused:
+        await _release(hits, hit, SUPERVISOR)
+    assert _reason(refused) == errors_pb2.ERROR_REASON_HIT_CLAIMED
+    back = (await _release(hits, hit, OFFICER)).after
+    assert (back.state, back.verifier_id) == (hit_pb2.HIT_STATE_RAISED, "")
+    await _claim(hits, hit, OFFICER)
+    clock.time = NOW + timedelta(hours=1)
+    await _release(hits, hit, SUPERVISOR)
+    taken = (await _claim(hits, hit, SUPERVISOR)).after
+    assert taken.verifier_id == "m-1077"
+    assert [(v.member_id, v.state) for v in taken.verifications] == [
+        ("m-1042", 2), ("m-1042", 1), ("m-1042", 2), ("m-1077", 1), ("m-1077", 2),
+    ]  # fmt: skip
 
 
 HIDDEN = hit_pb2.COMPARISON_NOT_VISIBLE

@@ -860,6 +860,62 @@ class ClaimHitResponse(_message.Message):
 Global___ClaimHitResponse: _TypeAlias = ClaimHitResponse  # noqa: Y015
 
 @_typing.final
+class ReleaseHitRequest(_message.Message):
+    """Which hit is handed back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HIT_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    hit_id: _builtins.str
+    """The hit."""
+    reason: _builtins.str
+    """Why. Example: "end of shift"."""
+    def __init__(
+        self,
+        *,
+        hit_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hit_id", b"hit_id", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReleaseHitRequest: _TypeAlias = ReleaseHitRequest  # noqa: Y015
+
+@_typing.final
+class ReleaseHitResponse(_message.Message):
+    """The hit as handed back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HIT_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def hit(self) -> _hit_pb2.Hit:
+        """The hit, raised and nobody's."""
+
+    @_builtins.property
+    def receipt(self) -> _receipt_pb2.Receipt:
+        """Proof that it was recorded."""
+
+    def __init__(
+        self,
+        *,
+        hit: _hit_pb2.Hit | None = ...,
+        receipt: _receipt_pb2.Receipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["hit", b"hit", "receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hit", b"hit", "receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReleaseHitResponse: _TypeAlias = ReleaseHitResponse  # noqa: Y015
+
+@_typing.final
 class GetHitPictureRequest(_message.Message):
     """Which crop of which hit."""
 

@@ -59,6 +59,8 @@ class HotlistServiceStub:
     """Hits as they are raised, from a cursor: at least once."""
     ClaimHit: _grpc.UnaryUnaryMultiCallable[_hotlist_pb2.ClaimHitRequest, _hotlist_pb2.ClaimHitResponse]
     """Take a hit: from now on one named person verifies it."""
+    ReleaseHit: _grpc.UnaryUnaryMultiCallable[_hotlist_pb2.ReleaseHitRequest, _hotlist_pb2.ReleaseHitResponse]
+    """Hand a claimed hit back to everybody: the verifier at any time, another member once no step was taken for a set time."""
     GetHitPicture: _grpc.UnaryUnaryMultiCallable[_hotlist_pb2.GetHitPictureRequest, _hotlist_pb2.GetHitPictureResponse]
     """See a crop of a hit, which is kept with the hit, since that may outlive its read."""
     CompareHit: _grpc.UnaryUnaryMultiCallable[_hotlist_pb2.CompareHitRequest, _hotlist_pb2.CompareHitResponse]
@@ -109,6 +111,8 @@ class HotlistServiceAsyncStub(HotlistServiceStub):
     """Hits as they are raised, from a cursor: at least once."""
     ClaimHit: _aio.UnaryUnaryMultiCallable[_hotlist_pb2.ClaimHitRequest, _hotlist_pb2.ClaimHitResponse]  # type: ignore[assignment]
     """Take a hit: from now on one named person verifies it."""
+    ReleaseHit: _aio.UnaryUnaryMultiCallable[_hotlist_pb2.ReleaseHitRequest, _hotlist_pb2.ReleaseHitResponse]  # type: ignore[assignment]
+    """Hand a claimed hit back to everybody: the verifier at any time, another member once no step was taken for a set time."""
     GetHitPicture: _aio.UnaryUnaryMultiCallable[_hotlist_pb2.GetHitPictureRequest, _hotlist_pb2.GetHitPictureResponse]  # type: ignore[assignment]
     """See a crop of a hit, which is kept with the hit, since that may outlive its read."""
     CompareHit: _aio.UnaryUnaryMultiCallable[_hotlist_pb2.CompareHitRequest, _hotlist_pb2.CompareHitResponse]  # type: ignore[assignment]
@@ -234,6 +238,14 @@ class HotlistServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_hotlist_pb2.ClaimHitResponse, _abc.Awaitable[_hotlist_pb2.ClaimHitResponse]]:
         """Take a hit: from now on one named person verifies it."""
+
+    @_abc_1.abstractmethod
+    def ReleaseHit(
+        self,
+        request: _hotlist_pb2.ReleaseHitRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_hotlist_pb2.ReleaseHitResponse, _abc.Awaitable[_hotlist_pb2.ReleaseHitResponse]]:
+        """Hand a claimed hit back to everybody: the verifier at any time, another member once no step was taken for a set time."""
 
     @_abc_1.abstractmethod
     def GetHitPicture(
