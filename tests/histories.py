@@ -1,6 +1,7 @@
 """``make histories``: random histories of retention, holds and killed purges, ten thousand of them.
 
-Each is named by its seed; a failure prints it, and ``--seed N --count 1`` plays it again. See ``tests/common/histories.py``.
+Each is named by its seed; a failure prints it, and ``--seed N --count 1`` plays it again (where things happen at once, their order may be
+another one then: play it several times). See ``tests/common/histories.py``.
 """
 
 from __future__ import annotations
