@@ -284,4 +284,4 @@ async def test_statistics_count_right_and_wrong_by_list_camera_and_characters_wi
     assert rows["camera", "cam-1"].confirmed == 0
     assert "ABC123" not in str(rows)
     clock.time = NOW + timedelta(days=2)
-    assert await Statistics(pool, clock).rows(1) == []
+    assert await Statistics(pool, clock).rows(1, AGENCY) == []
