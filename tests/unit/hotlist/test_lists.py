@@ -226,10 +226,10 @@ async def test_statistics_count_right_and_wrong_by_list_camera_and_characters_wi
     await hits.step(
         hit.hit_id, decision(), OFFICER, lambda h: states.compare(h, "m-1042", plate=other, state=same, vehicle=same), Writes()
     )  # fmt: skip
-    rows = {(row.group, row.name): row for row in await Statistics(pool, clock).rows(30)}
+    rows = {(row.group, row.name): row for row in await Statistics(pool, clock).rows(30, AGENCY)}
     assert (rows["list", "ncic"].raised, dict(rows["list", "ncic"].rejected)) == (2, {"REJECTION_MISREAD": 1})
     assert rows["characters", "B/8"].raised == rows["kind", "lookalike"].raised == 1
     assert rows["camera", "cam-1"].confirmed == 0
     assert "ABC123" not in str(rows)
     clock.time = NOW + timedelta(days=2)
-    assert await Statistics(pool, clock).rows(1) == []
+    assert await Statistics(pool, clock).rows(1, AGENCY) == []
