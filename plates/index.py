@@ -6,7 +6,8 @@ Rules
 2. A character that the reader doubts is also looked up as what it resembles beyond its class (3 and 8, 2 and 7), one at a
    time, as far as likeness times doubt reaches the least weight.
 3. A candidate's weight is the product of likeness times doubt over the characters that differ; doubt is 1 less the
-   reader's confidence, at least ``MIN_DOUBT``, and 1 where the reader gave none.
+   reader's confidence, at least ``MIN_DOUBT``, and 1 where the reader gave none. Of twins (``TWINS``) the confidence says little,
+   since many plates print them alike: there it is at least ``TWIN_DOUBT``, so that a sure misread of one of them is still found.
 4. A plate with ``?`` is partial: each ``?`` stands for any one character, the others must be as read.
 5. Plates are only added. Whether an entry is in force is asked where entries live, so a plate too many costs a look-up
    and never a hit. Adding while looking up is safe between any two calls.
@@ -26,6 +27,15 @@ _CLASS = {character: group[0] for group in CLASSES for character in group}
 # Characters of one class that are alike only through a third have no weight of their own.
 _THROUGH_A_THIRD = 0.1
 _MOST_PROBES = 24
+TWIN_DOUBT = 0.05
+TWINS: frozenset[tuple[str, str]] = frozenset(
+    (one, other)
+    for group in ("0ODQ", "1I", "8B", "2Z", "5S")
+    for one in group
+    for other in group
+    if one != other
+)
+"""Characters that many plates print nearly the same, in both orders."""
 
 
 def _weak() -> dict[str, tuple[tuple[float, str], ...]]:
@@ -130,7 +140,8 @@ def weigh(text: str, plate: str, confidences: Sequence[float] | None) -> float:
                 if _CLASS.get(one, one) != _CLASS.get(other, other):
                     return 0.0
                 likeness = _THROUGH_A_THIRD
-            weight *= likeness * (1.0 if confidences is None else max(MIN_DOUBT, 1.0 - confidences[place]))
+            least = TWIN_DOUBT if (one, other) in TWINS else MIN_DOUBT
+            weight *= likeness * (1.0 if confidences is None else max(least, 1.0 - confidences[place]))
     return weight
 
 

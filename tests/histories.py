@@ -1,16 +1,20 @@
 """``make histories``: random histories of retention, holds and killed purges, ten thousand of them.
 
-Each is named by its seed; a failure prints it, and ``--seed N --count 1`` plays it again. See ``tests/common/histories.py``.
+Each is named by its seed; a failure prints it, and ``--seed N --count 1`` plays it again (where things happen at once, their order may be
+another one then: play it several times). See ``tests/common/histories.py``.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
+import os
 import shutil
 import sys
 import tempfile
 import time
+from multiprocessing import get_context
 from pathlib import Path
 from random import Random
 from types import SimpleNamespace
@@ -37,11 +41,14 @@ from services.reads.retention import Retention
 from services.reads.schedules import ScheduleStore
 from services.reads.search import Search
 from tests.common.databases import FixedClock, migrated
-from tests.common.histories import World
-from tests.unit.reads.builders import AGENCY, NOW, Access, decision
+from tests.common.histories import AGENCIES, World
+from tests.unit.reads.builders import NOW, Access, decision
 from tlog.note import SignerKey
 
 _TABLES = "held_reads, hold_reads, holds, custody, purges, purge_kinds, doomed_blobs, certificates, schedules, crops_destroyed"
+
+
+_BLOCK = 10
 
 
 class Log:
@@ -51,9 +58,8 @@ class Log:
         return receipt_pb2.Receipt()
 
 
-async def play(count: int, seed: int, steps: int, url: str) -> int:
-    """Play histories one after the other on an empty store each; return the exit code."""
-    began = time.monotonic()
+async def play(count: int, seed: int, steps: int, url: str) -> None:
+    """Play histories one after the other on an empty store each."""
     key = SignerKey.generate("plateward/reads")
     # The service's clock is UTC; what has a summer time is the server. Every other history goes over the night of its change.
     async with migrated(
@@ -74,16 +80,48 @@ async def play(count: int, seed: int, steps: int, url: str) -> int:
                     f"\nhistory {number} FAILED: {fault or 'see the trace'}; play it again with --seed {number} --count 1"
                 )
                 raise
-            if not (number - seed + 1) % 20:
-                print(
-                    f"\r{number - seed + 1:,} histories in {time.monotonic() - began:.0f} s",
-                    end="",
-                    flush=True,
-                )
+
+
+def block(given: tuple[int, int, int, str]) -> int:
+    """Play some histories in a process, in its own database of the server; return how many."""
+    seed, count, steps, url = given
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
+    name = f"histories_{os.getpid()}"
+    with psycopg.connect(url, autocommit=True) as connection:
+        there = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone()
+        if there is None:
+            connection.execute(f"CREATE DATABASE {name}")
+    asyncio.run(play(count, seed, steps, make_conninfo(url, dbname=name)))
+    return count
+
+
+def all_of(count: int, seed: int, steps: int, url: str, jobs: int) -> int:
+    """Play histories side by side in processes, and say how long it will take; return the exit code."""
+    began, done = time.monotonic(), 0
+    blocks = [(at, min(_BLOCK, seed + count - at), steps, url) for at in range(seed, seed + count, _BLOCK)]
+    with get_context("spawn").Pool(min(jobs, len(blocks))) as pool:
+        for more in pool.imap_unordered(block, blocks):
+            done, spent = done + more, time.monotonic() - began
+            left = spent / done * (count - done) / 60
+            print(
+                f"\r{done:,} of {count:,} histories in {spent:.0f} s, about {left:.0f} minutes left  ",
+                end="",
+                flush=True,
+            )
     print(
         f"\n{count:,} histories of {steps} steps: no expired read returned, no held read lost, certificates add up"
     )
     return 0
+
+
+def call_of(agency_id: str) -> CallContext:
+    """Return a call of an agency's supervisor."""
+    call = CallContext(
+        request_id="01990e5c-7c2a-7d10-9a31-0c1f6f6cf0aa", method="PlaceHold", caller=UNKNOWN, received_at=NOW,
+        subject=types_pb2.Subject(agency_id=agency_id, member_id="m-1077"), decision=decision(agency_id),
+    )  # fmt: skip
+    enter(call)
+    return call
 
 
 async def one(pool: Any, key: SignerKey, seed: int, steps: int) -> None:
@@ -95,15 +133,13 @@ async def one(pool: Any, key: SignerKey, seed: int, steps: int) -> None:
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         retention = Retention(channel, ScheduleStore(pool), clock, 0, 1e-9)
-        crops, records = Crops(MemoryStore(), bytes(32)), Records(Log(), clock)
-        call = CallContext(
-            request_id="01990e5c-7c2a-7d10-9a31-0c1f6f6cf0aa", method="PlaceHold", caller=UNKNOWN, received_at=NOW,
-            subject=types_pb2.Subject(agency_id=AGENCY, member_id="m-1077"), decision=decision(AGENCY),
-        )  # fmt: skip
-        enter(call)
-        await retention.schedules(AGENCY)
+        store = MemoryStore()
+        crops, records = Crops(store, bytes(32)), Records(Log(), clock)
+        calls = {agency_id: call_of(agency_id) for agency_id in AGENCIES}
+        for agency_id in AGENCIES:
+            await retention.schedules(agency_id)
         parts = SimpleNamespace(
-            pool=pool, clock=clock, access=access, retention=retention, call=call,
+            pool=pool, clock=clock, access=access, retention=retention, calls=calls, store=store,
             ingest=Ingest(pool, Partitions(), crops), purger=Purger(pool, clock, crops, records, key),
             holds=Holds(pool, clock, crops, retention, Custody(records, clock)), search=Search(pool, retention, bytes(32)),
         )  # fmt: skip
@@ -119,6 +155,9 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=10_000, help="how many histories (default: 10,000)")
     parser.add_argument("--seed", type=int, default=1, help="the first one")
     parser.add_argument("--steps", type=int, default=20, help="steps of each")
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count() or 1, help="processes side by side (default: one a core)"
+    )
     given = parser.parse_args()
     folder = Path(tempfile.mkdtemp())
     server = postgres.start(folder / "pg")
@@ -126,7 +165,7 @@ def main() -> int:
         with psycopg.connect(server.get_uri(), autocommit=True) as connection:
             connection.execute("ALTER SYSTEM SET fsync = off")
             connection.execute("SELECT pg_reload_conf()")
-        return asyncio.run(play(given.count, given.seed, given.steps, server.get_uri()))
+        return all_of(given.count, given.seed, given.steps, server.get_uri(), given.jobs)
     finally:
         server.cleanup()
         shutil.rmtree(folder, ignore_errors=True)

@@ -12,6 +12,7 @@ from google.protobuf.message import Message
 from rich.console import Console
 
 from clients.cli import calls
+from clients.cli.areas import area
 from clients.cli.reads_calls import (
     HERE,
     SUPERVISOR,
@@ -19,7 +20,6 @@ from clients.cli.reads_calls import (
     Connect,
     Offence,
     Reason,
-    area,
     ask,
     gathered,
     purpose,
@@ -183,7 +183,9 @@ def _make(connect: Path, member: str, request: Any, pictures: Path, *, asking: b
     answer = ask(connect, member, lambda stub, options: getattr(stub, method)(request, **options))
     console = Console()
     for plate in answer.plates:
-        console.print(reads_table(plate.reads, f"{plate.plate}: {len(plate.reads)} reads"))
+        scenes = f" at scenes {', '.join(map(str, plate.scenes))}" if plate.scenes else ""
+        count = f"{len(plate.reads)} of {plate.count}" if plate.count > len(plate.reads) else len(plate.reads)
+        console.print(reads_table(plate.reads, f"{plate.plate}: {count} reads{scenes}"))
     print(f"{len(answer.plates)} plate(s)")
     recorded(connect, answer.receipt)
 

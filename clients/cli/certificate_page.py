@@ -67,17 +67,7 @@ def verify_certificate(file: Path, vkey: str, log_vkey: str, ids: Path | None) -
     except (OSError, ValueError, json_format.ParseError) as error:
         verdict.add("certificate", False, f"is none: {error}")
         return verdict
-    _signature(certificate, vkey, verdict)
-    if log_vkey:
-        try:
-            receipt = json_format.MessageToJson(certificate.receipt)
-            check_receipt("of the certificate", receipt, VerifierKey.parse(log_vkey.strip()), verdict)
-        except NoteError as error:
-            verdict.add("receipt", False, f"--log-vkey is no key: {error}")
-        if certificate.receipt.event_id != certificate.certificate_id:
-            verdict.add("receipt", False, "is of another event than this certificate")
-    else:
-        verdict.notes.append("the receipt was not checked: give --log-vkey, the public key of the audit log")
+    check_certificate(certificate, vkey, log_vkey, verdict)
     if ids is not None:
         names = ids.read_text(encoding="utf-8").split()
         same = root_from_leaves(leaf_hash(name.encode()) for name in names) == certificate.commitment
@@ -88,6 +78,20 @@ def verify_certificate(file: Path, vkey: str, log_vkey: str, ids: Path | None) -
         )
         verdict.add("commitment", same and len(names) == certificate.destroyed, told)
     return verdict
+
+
+def check_certificate(certificate: reads_pb2.Certificate, vkey: str, log_vkey: str, verdict: Verdict) -> None:
+    """Check signature and every figure of a certificate, and its receipt where the log's key is given."""
+    _signature(certificate, vkey, verdict)
+    if log_vkey:
+        try:
+            receipt = json_format.MessageToJson(certificate.receipt)
+            key = VerifierKey.parse(log_vkey.strip())
+            check_receipt("of the certificate", receipt, key, verdict, of_event=certificate.certificate_id)
+        except NoteError as error:
+            verdict.add("receipt", False, f"--log-vkey is no key: {error}")
+    else:
+        verdict.notes.append("the receipt was not checked: give --log-vkey, the public key of the audit log")
 
 
 def _signature(certificate: reads_pb2.Certificate, vkey: str, verdict: Verdict) -> None:

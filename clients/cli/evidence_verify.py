@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tarfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-import bagit
 from google.protobuf import json_format
 
 from clients.cli.audit_verdict import Verdict
+from clients.cli.evidence_bag import AGAIN, SIGNATURE, TAG_MANIFEST, PackageError, check_bag, opened
 from plateward.common.v1 import receipt_pb2
 from tlog.note import NoteError, VerifierKey, open_note
 from tlog.receipt import Receipt, ReceiptError
 
 HEADING = "plateward evidence package"
-
-
-class PackageError(Exception):
-    """A package cannot even be opened; the message says why."""
 
 
 def verify_package(package: Path, vkey: str, log_vkey: str) -> Verdict:
@@ -35,46 +27,15 @@ def verify_package(package: Path, vkey: str, log_vkey: str) -> Verdict:
     verdict = Verdict()
     try:
         with opened(package) as bag:
-            _bag(bag, verdict)
+            check_bag(bag, verdict)
             _signature(bag, vkey, verdict)
             _custody(bag, verdict)
             _pictures(bag, verdict)
             _receipts(bag, log_vkey, verdict)
     except (PackageError, OSError, ValueError, KeyError, TypeError) as error:
-        verdict.add("package", False, f"cannot be read: {error}")
+        told = str(error) if isinstance(error, PackageError) else f"cannot be read ({error!r}): {AGAIN}"
+        verdict.add("package", False, told)
     return verdict
-
-
-@contextmanager
-def opened(package: Path) -> Iterator[Path]:
-    """Give the folder of the bag; a tar is unpacked aside, and nothing in it can reach outside.
-
-    Raises:
-        PackageError: it is no package.
-    """
-    if package.is_dir():
-        yield package
-        return
-    with TemporaryDirectory(prefix="plateward-verify-") as folder:
-        try:
-            with tarfile.open(package) as archive:
-                archive.extractall(folder, filter="data")
-        except (tarfile.TarError, OSError) as error:
-            raise PackageError(f"{package.name} is no tar that can be unpacked: {error}") from error
-        inside = [path for path in Path(folder).iterdir() if path.is_dir()]
-        if len(inside) != 1:
-            raise PackageError(f"{package.name} holds {len(inside)} folders, and a package has one")
-        yield inside[0]
-
-
-def _bag(bag: Path, verdict: Verdict) -> None:
-    try:
-        bagit.Bag(str(bag)).validate()
-    except bagit.BagError as error:
-        verdict.add("BagIt manifests (SHA-256)", False, " ".join(str(error).split()))
-    else:
-        files = sum(1 for path in (bag / "data").rglob("*") if path.is_file())
-        verdict.add("BagIt manifests (SHA-256)", True, f"{files} files are as they were packed")
 
 
 def _signature(bag: Path, vkey: str, verdict: Verdict) -> None:
@@ -84,15 +45,19 @@ def _signature(bag: Path, vkey: str, verdict: Verdict) -> None:
         return
     try:
         key = VerifierKey.parse(vkey.strip())
-        text = open_note((bag / "signature.note").read_text(encoding="utf-8"), [key]).text
+        text = open_note((bag / SIGNATURE).read_text(encoding="utf-8"), [key]).text
     except (NoteError, OSError, UnicodeDecodeError) as error:
-        verdict.add(what, False, str(error))
+        verdict.add(
+            what, False, f"{SIGNATURE}: {error}: compare --vkey with the agency's policy page, or {AGAIN}"
+        )
         return
     heading, *lines = text.splitlines()
     facts = dict(line.split(": ", 1) for line in lines if ": " in line)
-    digest = hashlib.sha256((bag / "tagmanifest-sha256.txt").read_bytes()).hexdigest()
+    digest = hashlib.sha256((bag / TAG_MANIFEST).read_bytes()).hexdigest()
     if heading != HEADING or facts.get("tagmanifest-sha256") != digest:
-        verdict.add(what, False, "signed for other manifests than these: the package was made anew")
+        verdict.add(
+            what, False, f"{TAG_MANIFEST} is not the one that was signed, the package was made anew: {AGAIN}"
+        )
     else:
         verdict.add(
             what,
@@ -108,7 +73,11 @@ def _custody(bag: Path, verdict: Verdict) -> None:
         entry = json.loads(line["entry"])
         digest = hashlib.sha256(line["entry"].encode()).hexdigest()
         if entry["line"] != number or entry["previous"] != previous or digest != line["sha256"]:
-            verdict.add("chain of custody", False, f"line {number} does not follow from the one before")
+            verdict.add(
+                "chain of custody",
+                False,
+                f"custody.json: line {number} does not follow from the one before: {AGAIN}",
+            )
             return
         previous = digest
         told.append(f"{entry['what']} by {entry['name'] or entry['member']}")
@@ -127,7 +96,7 @@ def _pictures(bag: Path, verdict: Verdict) -> None:
     told = (
         f"{len(named)} pictures belong to {len(reads)} reads"
         if not wrong
-        else f"{wrong[0]} is not what was packed"
+        else f"pictures/{wrong[0]} is not what was packed: {AGAIN}"
     )
     verdict.add("reads and pictures", not wrong, told)
 
@@ -143,15 +112,31 @@ def _receipts(bag: Path, log_vkey: str, verdict: Verdict) -> None:
     except NoteError as error:
         verdict.add("receipts", False, f"--log-vkey is no key: {error}")
         return
-    files = sorted((bag / "data" / "receipts").glob("*.json"))
-    if len(files) != len(_json(bag / "data" / "custody.json")):
-        verdict.add("receipts", False, "there is not one for each line of custody")
-    for file in files:
-        check_receipt(file.name, file.read_text(encoding="utf-8"), key, verdict)
+    last = -1
+    names = {file.name for file in (bag / "data" / "receipts").iterdir()}
+    for line in _json(bag / "data" / "custody.json"):
+        entry = json.loads(line["entry"])
+        name = f"custody-{entry['line']:04}.json"
+        if name not in names:
+            verdict.add(
+                f"receipt {name}", False, f"is missing, line {entry['line']} of custody has none: {AGAIN}"
+            )
+            continue
+        names.discard(name)
+        text = (bag / "data" / "receipts" / name).read_text(encoding="utf-8")
+        last = check_receipt(name, text, key, verdict, of_event=str(entry.get("event", "")), after=last)
+    for name in sorted(names):
+        verdict.add(f"receipt {name}", False, f"belongs to no line of custody: {AGAIN}")
 
 
-def check_receipt(name: str, text: str, key: VerifierKey, verdict: Verdict) -> None:
-    """Check a receipt (JSON as the API gives it) against a log's key."""
+def check_receipt(
+    name: str, text: str, key: VerifierKey, verdict: Verdict, *, of_event: str, after: int = -1
+) -> int:
+    """Check a receipt (JSON as the API gives it): a log's key, the event that it must be of, an index past ``after``.
+
+    Return its index, or ``after`` where it does not hold.
+    """
+    what = f"receipt {name}"
     try:
         message = json_format.Parse(text, receipt_pb2.Receipt())
         receipt = Receipt(
@@ -160,9 +145,18 @@ def check_receipt(name: str, text: str, key: VerifierKey, verdict: Verdict) -> N
         )  # fmt: skip
         receipt.verify([key])
     except (ReceiptError, json_format.ParseError) as error:
-        verdict.add(f"receipt {name}", False, str(error))
-    else:
-        verdict.add(f"receipt {name}", True, f"entry {message.index} is in the audit log")
+        verdict.add(what, False, f"{error}: compare --log-vkey with the log's page, or {AGAIN}")
+        return after
+    if not of_event or message.event_id != of_event:
+        verdict.add(
+            what, False, f"is of another event ({message.event_id}) than {of_event or 'none'}: {AGAIN}"
+        )
+        return after
+    if message.index <= after:
+        verdict.add(what, False, f"is of entry {message.index}, which is not after the line before: {AGAIN}")
+        return after
+    verdict.add(what, True, f"entry {message.index} is in the audit log, of event {message.event_id}")
+    return int(message.index)
 
 
 def _json(path: Path) -> Any:

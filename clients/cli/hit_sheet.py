@@ -33,7 +33,8 @@ table{border-collapse:collapse;margin:1rem 0}td,th{border:1px solid #999;padding
 <table><tr><th></th><th>seen</th><th>entry</th></tr>
 {% for name, seen, wanted in properties %}<tr><th scope="row">{{ name }}</th><td>{{ seen }}</td><td>{{ wanted }}</td></tr>{% endfor %}</table>
 <p>List {{ hit.entry.list_id }} of {{ hit.entry.agency_id }}, {{ age }} old when the hit was raised. Wanted for {{ hit.entry.category }}:
- {{ hit.entry.reason }} {{ hit.entry.case_number }}</p>
+ {{ hit.entry.reason }} {{ hit.entry.case_number }}{% if hit.entry.ori %}; entered by {{ hit.entry.ori }}{% endif %}\
+{% if hit.entry.nic %}, record {{ hit.entry.nic }}{% endif %}</p>
 <p>Hit {{ hit.hit_id }}, camera {{ hit.read.camera_id }}, {{ seen_at }}; match: {{ hit.match_kind }}.</p></html>
 """)
 _VERIFIED = (hit_pb2.HIT_STATE_CONFIRMED, hit_pb2.HIT_STATE_ACTED, hit_pb2.HIT_STATE_CLOSED)
@@ -67,6 +68,13 @@ def sheet(hit: hit_pb2.Hit, jpeg: bytes, vehicle: bytes = b"") -> str:
             ),
             ("vehicle", _kind(read.vehicle.type), _kind(entry.vehicle_type)),
             ("colour", read.vehicle.colour or "not seen", entry.colour or "not named"),
+            (
+                "make and model",
+                "look at the picture",
+                " ".join(p for p in (entry.make, entry.model, entry.vehicle_style) if p) or "not named",
+            ),
+            ("year", "look at the picture", entry.model_year or "not named"),
+            ("VIN", "at the vehicle", entry.vin or "not named"),
         ],
         age="0 h" if not hit.list_age_s else f"{hit.list_age_s / 3600:.1f} h",
         seen_at=f"{read.seen_at.ToDatetime(UTC):%Y-%m-%d %H:%M:%S} UTC",

@@ -27,7 +27,7 @@ from servicekit.channels import bearer
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Hits: list, show, claim, compare, ask the originating agency, check records, act, close, watch.",
+    help="Hits: list, show, claim, release, compare, ask the originating agency, check records, act, close, watch.",
 )
 _TIMEOUT_S = 15.0
 _LOOK_AGAIN_S = 5.0  # each look is on record
@@ -182,6 +182,18 @@ def claim(hit_id: HitId, member: Member = _OFFICER, connect: Connect = _HERE) ->
 
 
 @app.command()
+def release(
+    hit_id: HitId,
+    reason: Annotated[str, typer.Option(help="Why. Example: 'end of shift'.")],
+    member: Member = _OFFICER,
+    connect: Connect = _HERE,
+) -> None:
+    """Hand a hit back, so that somebody else can take it; one that another holds, once nothing was done on it for an hour."""
+    request = hotlist_pb2.ReleaseHitRequest(hit_id=hit_id, reason=reason)
+    _step(connect, member, lambda stub, options: stub.ReleaseHit(request, **options))
+
+
+@app.command()
 def compare(
     hit_id: HitId,
     plate: Annotated[Seen, typer.Option(help="The picture's characters against the entry's.")],
@@ -229,7 +241,12 @@ def ask(
 def records(
     hit_id: HitId,
     result: Annotated[Answer, typer.Option(help="What the records check said.")],
-    reference: Annotated[str, typer.Option(help="Reference of the reply.")] = "",
+    reference: Annotated[
+        str,
+        typer.Option(
+            help="Who confirmed: number of the reply, or a name. Needed for confirmed without a message switch."
+        ),
+    ] = "",
     reason: Annotated[str, typer.Option(help="Why the check was not practicable.")] = "",
     member: Member = _OFFICER,
     connect: Connect = _HERE,
@@ -286,7 +303,8 @@ def watch(
         async with connection.channel("hotlist", identity) as channel:
             stub = hotlist_pb2_grpc.HotlistServiceStub(channel)
             async for raised in stub.StreamHits(request, metadata=bearer(connection.token(member))):
-                console.print(panel(raised.hit))
+                if raised.HasField("hit"):
+                    console.print(panel(raised.hit))
                 console.print(f"cursor {raised.cursor}", style="dim")
 
     console.print("Waiting for hits; stop with Ctrl-C.", style="dim")

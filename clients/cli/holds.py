@@ -16,13 +16,15 @@ from plateward.reads.v1 import reads_pb2
 
 app = typer.Typer(
     no_args_is_help=True,
-    short_help="Keep reads from destruction for a case; list holds, release them.",
+    short_help="Keep reads from destruction for a case; list holds, review and release them.",
     help="Legal holds. Retention destroys every read on its day; a hold copies what a case needs out of its reach first. A hold "
     "names who ordered it, the case, for whom it preserves (the defence as well as the police) and when somebody must look at it "
-    "again. What is held is found by [bold]plateward search … --case[/] under the case of the hold, and is exported with "
+    "again: [bold]review[/] sets the next date, and what nobody looked at in time goes on record. What is held is found by [bold]plateward search … --case[/] under the case of the hold, and is exported with "
     "[bold]plateward evidence export[/]. What is released goes with the next destruction.",
     rich_markup_mode="rich",
 )
+_PLACE_S = 300.0
+"""Ten thousand reads have twenty thousand pictures to be copied."""
 Member = Annotated[str, typer.Option("--member", help="Member who acts: a supervisor or the designee.")]
 
 
@@ -62,7 +64,9 @@ def place(
     request.hold.review_at.FromDatetime(end_of(review))
     if plate:
         request.window.CopyFrom(window(since, until))
-    answer = ask(connect, member, lambda stub, options: stub.PlaceHold(request, **options))
+    answer = ask(
+        connect, member, lambda stub, options: stub.PlaceHold(request, **{**options, "timeout": _PLACE_S})
+    )
     print(f"Held {answer.hold.reads} read(s) under hold {answer.hold.hold_id}. Take them out with:")
     print(f"  plateward evidence export {answer.hold.hold_id} --case {case} --offence {offence} --reason '…'")
     recorded(connect, answer.receipt)
@@ -88,6 +92,26 @@ def list_holds(
             hold.authority, f"[bold red]{day(hold.review_at)} overdue[/]" if overdue else day(hold.review_at), state,
         )  # fmt: skip
     Console().print(table)
+
+
+@app.command()
+def review(
+    hold: Annotated[str, typer.Argument(help="ID of the hold: plateward holds list.")],
+    until: Annotated[
+        str, typer.Option(help="Day on which somebody must look at it next. Example: 2027-11-01.")
+    ],
+    reason: Annotated[
+        str, typer.Option(help="Why it goes on. Example: 'appeal pending, order 26CR1187 confirmed'.")
+    ],
+    member: Member = SUPERVISOR,
+    connect: Connect = HERE,
+) -> None:
+    """Give a hold that goes on a new review date. Who did and why is a line of its chain of custody."""
+    request = reads_pb2.ReviewHoldRequest(hold_id=hold, reason=reason)
+    request.review_at.FromDatetime(end_of(until))
+    answer = ask(connect, member, lambda stub, options: stub.ReviewHold(request, **options))
+    print(f"Hold {answer.hold.hold_id} goes on; it must be looked at by {day(answer.hold.review_at)}.")
+    recorded(connect, answer.receipt)
 
 
 @app.command()

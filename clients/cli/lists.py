@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -22,11 +22,13 @@ from plateward.hotlist.v1 import hit_pb2, hotlist_pb2, hotlist_pb2_grpc
 from servicekit.channels import bearer
 
 app = typer.Typer(
-    no_args_is_help=True, help="Hotlists: show, import, diff, push, accept, clear; post hits to a webhook."
+    no_args_is_help=True,
+    help="Hotlists: show, import, diff, push, accept, clear; how often hits were right; post hits to a webhook.",
 )
 _T = TypeVar("_T")
 _CHUNK = 256 * 1024
 _TIMEOUT_S = 30.0
+_BAR = 20
 # A million rows take minutes; an import that is broken off goes on where it was.
 _IMPORT_TIMEOUT_S = 3600.0
 _HERE = Path(".plateward")
@@ -189,6 +191,52 @@ def clear(
     request = hotlist_pb2.ClearVehicleRequest(entry_id=entry, plate=plate, state=state, reason=reason)
     answer = call_hotlist(connect, member, lambda stub, o: stub.ClearVehicle(request, **o))
     print(f"cleared; receipt kept in {keep_receipt(Connection.load(connect).receipts_dir, answer.receipt)}")
+
+
+@app.command()
+def precision(
+    days: Annotated[int, typer.Option(min=1, max=400, help="How far back.")] = 30,
+    member: Member = _OFFICER,
+    connect: Connect = _HERE,
+) -> None:
+    """Show how often the agency's hits were right: by list, characters that differed, kind of match and camera.
+
+    Of the hits that a person settled; the public page shows the same by list and characters, from 10 settled hits on.
+    """
+    request = hotlist_pb2.GetMatchStatisticsRequest(days=days)
+    answer = call_hotlist(connect, member, lambda stub, o: stub.GetMatchStatistics(request, **o))
+    Console().print(precision_table(answer.rows, days))
+
+
+def precision_table(rows: Iterable[hotlist_pb2.MatchStatistic], days: int) -> Table:
+    """Return how often hits were right as a table with bars, group by group, the most hits first."""
+    table = Table(title=f"hits of the last {days} days", title_justify="left", highlight=False)
+    for column in ("by", "", "raised", "confirmed", "rejected as", "right"):
+        table.add_column(column, justify="right" if column in ("raised", "confirmed") else "left")
+    order = {"list": 0, "characters": 1, "kind": 2, "camera": 3}
+    before = ""
+    for row in sorted(rows, key=lambda r: (order.get(r.group, 9), -r.raised, r.name)):
+        settled = row.confirmed + sum(row.rejected.values())
+        if before not in ("", row.group):
+            table.add_section()
+        told = ", ".join(
+            f"{count} {name.removeprefix('REJECTION_').lower().replace('_', ' ')}"
+            for name, count in sorted(row.rejected.items(), key=lambda one: -one[1])
+        )
+        bar = "nobody has settled one yet"
+        if settled:
+            share = row.confirmed / settled
+            bar = f"[green]{'█' * round(_BAR * share)}[/][red]{'█' * (_BAR - round(_BAR * share))}[/] {share:.0%} of {settled}"
+        table.add_row(
+            row.group if row.group != before else "",
+            row.name,
+            f"{row.raised:,}",
+            f"{row.confirmed:,}",
+            told,
+            bar,
+        )
+        before = row.group
+    return table
 
 
 @app.command()

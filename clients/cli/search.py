@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from datetime import UTC, datetime, timedelta
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from google.protobuf import json_format
 from rich.console import Console
 from rich.table import Table
 
+from clients.cli.areas import area
 from clients.cli.refusals import end_refused
 from clients.connection import Connection
 from plateward.common.v1 import recognition_pb2, types_pb2
@@ -26,9 +28,21 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 _TIMEOUT_S = 15.0
 
 
+class VehicleKind(Enum):
+    """Body types that can be asked for."""
+
+    car = "car"
+    truck = "truck"
+    bus = "bus"
+    motorcycle = "motorcycle"
+
+
 def search(
     plate: Annotated[
-        str, typer.Argument(help="Plate or pattern: ? is one unknown character, * any run. Example: '7K?R*'.")
+        str,
+        typer.Argument(
+            help="Plate or pattern: ? is one unknown character, * any run, [AB1] one of several; '' for any. Example: '7K?R*'."
+        ),
     ],
     offence: Annotated[str, typer.Option(help="Offence of the published policy. Example: vehicle-theft.")],
     reason: Annotated[str, typer.Option(help="What this look is for, in a sentence.")],
@@ -43,6 +57,11 @@ def search(
     ] = True,
     state: Annotated[str, typer.Option(help="Only this issuing state. Example: US-CA.")] = "",
     camera: Annotated[list[str] | None, typer.Option(help="Only these cameras; repeat for several.")] = None,
+    near: Annotated[
+        str, typer.Option(help="Only in this area: latitude,longitude,metres, or three or more corners.")
+    ] = "",
+    vehicle_type: Annotated[VehicleKind | None, typer.Option(help="Only this body type.")] = None,
+    colour: Annotated[str, typer.Option(help="Only this colour. Example: silver.")] = "",
     owner: Annotated[
         list[str] | None, typer.Option(help="Agencies whose reads are wanted; your own if left out.")
     ] = None,
@@ -50,6 +69,9 @@ def search(
         bool, typer.Option(help="A partner attests that results serve no prohibited use.")
     ] = False,
     rows: Annotated[int, typer.Option(min=1, max=1000, help="Most rows to show.")] = 50,
+    page: Annotated[
+        str, typer.Option(help="Go on after a page: what the page before said, with the same search.")
+    ] = "",
     ask_approval: Annotated[
         bool,
         typer.Option(
@@ -76,7 +98,12 @@ def search(
         state=state,
         camera_ids=camera or [],
         owner_agency_ids=owner or [],
-        page=types_pb2.PageRequest(size=rows),
+        vehicle_type=recognition_pb2.VehicleType.Value(f"VEHICLE_TYPE_{vehicle_type.value.upper()}")
+        if vehicle_type
+        else recognition_pb2.VEHICLE_TYPE_UNSPECIFIED,
+        colour=colour,
+        area=area(near) if near else None,
+        page=types_pb2.PageRequest(size=rows, token=page),
     )
     now = datetime.now(UTC)
     request.window.start.FromDatetime(instant(since, now))
@@ -99,7 +126,7 @@ def make_search(connect: Path, identity: str, member: str, request: reads_pb2.Se
         end_refused(error)
     console.print(table(answer))
     if answer.next_page_token:
-        console.print("There are more: narrow the search, or raise --rows.")
+        console.print(more(request, answer.next_page_token), soft_wrap=True, highlight=False)
     decision = answer.decision
     console.print(
         f"Allowed by {decision.rule or 'policy'}, policy version {decision.policy_version}, for "
@@ -108,6 +135,18 @@ def make_search(connect: Path, identity: str, member: str, request: reads_pb2.Se
     kept = keep_receipt(connection.receipts_dir, answer.receipt)
     console.print(
         f"Recorded as entry [bold]#{answer.receipt.index}[/] of the audit log; receipt kept in {kept}"
+    )
+
+
+def more(request: reads_pb2.SearchReadsRequest, token: str) -> str:
+    """Return how to go on after a page: a page belongs to its search, whose times are now fixed ones."""
+    start, end = (
+        at.ToDatetime(UTC).isoformat().replace("+00:00", "Z")
+        for at in (request.window.start, request.window.end)
+    )
+    return (
+        "There are more: narrow the search, raise --rows, or go on with the same search and "
+        f"--since {start} --until {end} --page {token}"
     )
 
 

@@ -18,7 +18,7 @@ from clients.gateway.display import Display
 from clients.gateway.feed import Feed
 from clients.gateway.sender import Sender
 from clients.gateway.sources import Source, SourceError, open_source
-from clients.gateway.spool import Spool, SpoolError
+from clients.gateway.spool import KEEP_REFUSED, MOST_BYTES, Spool, SpoolError
 from clients.gateway.stream import Stream, StreamError
 
 _FAILED, _INTERRUPTED = 1, 130
@@ -38,6 +38,9 @@ class Plan:
     most_frames: int
     patience_s: float | None
     requeue: bool
+    spool_bytes: int
+    keep_refused: timedelta
+    spool_key: Path | None
 
 
 def gateway(
@@ -80,6 +83,24 @@ def gateway(
         Path | None,
         typer.Option(help="File of sightings that wait; in the connection folder if left out."),
     ] = None,
+    spool_mb: Annotated[
+        int, typer.Option(min=16, help="Most megabytes that wait in the spool; beyond them the camera waits.")
+    ] = MOST_BYTES // 10**6,
+    spool_key: Annotated[
+        Path | None,
+        typer.Option(
+            help="Key that seals the spool: 32 bytes, made where it is absent. Beside the spool if left out; put it on another "
+            "device where the gateway can be stolen."
+        ),
+    ] = None,
+    keep_refused: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=30,
+            help="Days for which refused sightings are kept to be sent again. What was too old goes at once.",
+        ),
+    ] = KEEP_REFUSED.days,
     requeue: Annotated[
         bool, typer.Option("--requeue", help="Send what was refused in earlier runs once more.")
     ] = False,
@@ -96,6 +117,7 @@ def gateway(
     plan = Plan(
         connect, identity, camera, spool or connect / "gateway" / f"{camera}.sqlite",
         start.replace(tzinfo=UTC) if start else None, fps, max_frames, patience if once else None, requeue,
+        spool_mb * 10**6, timedelta(days=keep_refused), spool_key,
     )  # fmt: skip
     try:
         while True:
@@ -118,7 +140,9 @@ async def play(plan: Plan, source: Source, console: Console) -> int:
     """
     connection = Connection.load(plan.connect)
     counters = Counters()
-    spool = Spool(plan.spool)
+    spool = Spool(
+        plan.spool, most_bytes=plan.spool_bytes, keep_refused=plan.keep_refused, key_file=plan.spool_key
+    )
     console.print(f"  {plan.camera}: {source.name}", markup=False, soft_wrap=True)
     start = plan.start or datetime.now(UTC) - timedelta(seconds=source.seconds)
     feed = Feed(source, counters, start=start, pace=plan.pace, most_frames=plan.most_frames)
@@ -141,6 +165,7 @@ async def play(plan: Plan, source: Source, console: Console) -> int:
                 showing.cancel()
                 await asyncio.gather(sending, showing, return_exceptions=True)
         interrupted, rejected = feed.stopped, await spool.rejected()
+        counters.let_go = spool.let_go
         display.summary(rejected, spool.depth)
         if rejected or spool.depth or not stream.finished:
             return _FAILED
@@ -177,6 +202,7 @@ async def _until_stored(
         at, before = loop.time(), counters.moved()
         while plan.patience_s is None or loop.time() - at < plan.patience_s:
             await asyncio.sleep(_WATCH_S)
+            counters.spool_trouble, counters.let_go = spool.trouble, spool.let_go
             if (now := counters.moved()) != before:
                 at, before = loop.time(), now
 

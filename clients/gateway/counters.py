@@ -17,12 +17,13 @@ class Counters:
         sightings: vehicle passes reported, each counted once.
         stored, duplicates, rejected: answers of `reads`.
         spooled: sightings that wait for `reads`.
+        let_go: refused sightings that went from the spool by age or for room, since it was made.
         reconnects: streams to the recognizer that were opened again.
         resent: frames sent a second time because of that.
         retries: batches to `reads` that were sent again.
         reopened: cameras that were opened again.
         forgotten: frames that memory had no room for; they cannot be sent again.
-        recognizer_trouble, reads_trouble: what is wrong at the moment, or nothing.
+        recognizer_trouble, reads_trouble, spool_trouble: what is wrong at the moment, or nothing.
     """
 
     frames: int = 0
@@ -34,6 +35,7 @@ class Counters:
     duplicates: int = 0
     rejected: int = 0
     spooled: int = 0
+    let_go: int = 0
     reconnects: int = 0
     resent: int = 0
     retries: int = 0
@@ -41,6 +43,7 @@ class Counters:
     forgotten: int = 0
     recognizer_trouble: str = ""
     reads_trouble: str = ""
+    spool_trouble: str = ""
 
     def moved(self) -> tuple[int, ...]:
         """Return what changes while work gets done."""

@@ -66,7 +66,7 @@ class Display:
         parts = [
             f"frames {c.frames}{share}", f"passes {c.sightings}", f"stored {c.stored}", f"in the spool {c.spooled}",
             *(f"{name} {count}" for name in _RARE if (count := getattr(c, name))),
-            *(trouble for trouble in (c.recognizer_trouble, c.reads_trouble) if trouble),
+            *(trouble for trouble in (c.recognizer_trouble, c.reads_trouble, c.spool_trouble) if trouble),
         ]  # fmt: skip
         return ", ".join(parts)
 
@@ -75,7 +75,7 @@ class Display:
         breaks = c.reconnects + c.retries + c.reopened
         share = f"/{self.total}" if self.total else ""
         table = Table("frames", "passes", "stored", "in the spool", "breaks", "trouble")
-        trouble = " ".join(t for t in (c.recognizer_trouble, c.reads_trouble) if t)
+        trouble = " ".join(t for t in (c.recognizer_trouble, c.reads_trouble, c.spool_trouble) if t)
         row = (f"{c.frames}{share}", c.sightings, c.stored, c.spooled, breaks, trouble.replace("[", r"\["))
         table.add_row(*map(str, row))
         return table
@@ -93,6 +93,7 @@ class Display:
             "frames sent again": c.resent,
             "frames that are no pictures": c.unreadable,
             "frames that memory had no room for": c.forgotten,
+            "refused sightings went from the spool by age or for room, in all": c.let_go,
             "sightings wait in the spool; the next run sends them": waiting,
         }
         for text, count in notes.items():
@@ -100,7 +101,9 @@ class Display:
                 self.console.print(f"  {count} {text}")
         for each in rejected[:_MOST_REJECTED]:
             self.console.print(
-                f"  refused {each.id}: {each.reason}: {each.message}", markup=False, style="red"
+                f"  refused {each.id} of {each.seen_at or 'no time'}: {each.reason}: {each.message}",
+                markup=False,
+                style="red",
             )
         if rejected:
             more = len(rejected) - _MOST_REJECTED

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Sequence
+from datetime import UTC
 
 import grpc
 
@@ -74,7 +75,12 @@ class Sender:
     async def _send(self, batch: Sequence[tuple[str, bytes]]) -> None:
         request = reads_pb2.IngestReadsRequest(reads=[new_read(body) for _, body in batch])
         answer: reads_pb2.IngestReadsResponse = await self._stub.IngestReads(request, timeout=_TIMEOUT_S)
-        rejected = [Rejected(r.read_id, r.reason, r.message) for r in answer.rejected]
+        of = {i: new.read for (i, _), new in zip(batch, request.reads, strict=True)}
+        rejected = [
+            _rejected(r.read_id, of[r.read_id], r.reason, r.message)
+            for r in answer.rejected
+            if r.read_id in of
+        ]
         refused = {r.id for r in rejected}
         await self._spool.settle([i for i, _ in batch if i not in refused], rejected)
         self._counters.stored += answer.stored
@@ -92,9 +98,19 @@ class Sender:
             return True
         fault = parse_rpc_error(error)
         reason = errors_pb2.ErrorReason.Name(fault.reason) if fault else error.code().name
-        await self._spool.settle((), [Rejected(batch[0][0], reason, told(error))])
+        await self._spool.settle(
+            (), [_rejected(batch[0][0], new_read(batch[0][1]).read, reason, told(error))]
+        )
         self._counters.rejected += 1
         return True
+
+
+def _rejected(sighting_id: str, read: read_pb2.Read, reason: str, message: str) -> Rejected:
+    try:
+        seen_at = read.seen_at.ToDatetime(UTC).isoformat(timespec="milliseconds")
+    except (ValueError, OverflowError):
+        seen_at = "no time"
+    return Rejected(sighting_id, reason, message, read.camera_id, seen_at)
 
 
 def pause(failures: int, error: grpc.aio.AioRpcError | None = None) -> float:

@@ -169,6 +169,7 @@ def _numbers(bundle: PolicyBundle) -> dict[str, Any]:
     unspanned = windows["ACTION_CANVASS"] > canvass["window_s"]
     found: dict[str, Any] = {
         "search_days": search["window_s"] / DAY_S, "canvass_days": canvass["window_s"] / DAY_S, "cameras": search["cameras"],
+        "canvass_cameras": canvass["cameras"],
         "agencies": search["agencies"], "looks": budgets["looks_per_plate"], "plates": budgets["plates_per_case"],
     }  # fmt: skip
     found |= {f"{name}_more": value + 1 for name, value in found.items()} | {

@@ -176,6 +176,7 @@ class Core:
         obligations.camera_ids.extend(wanted["camera_ids"])
         obligations.masked_fields.extend(wanted["masked_fields"])
         obligations.max_rows = int(wanted["max_rows"])
+        obligations.most_cameras = int(wanted["most_cameras"])
         if area := wanted["area"]:
             obligations.area.circle.radius_m = float(area["radius_m"])
             obligations.area.circle.centre.latitude = float(area["latitude"])

@@ -9,8 +9,8 @@ from typing import Any
 
 from plateward.access.v1 import access_pb2
 from plateward.common.v1 import action_pb2, types_pb2
+from servicekit.words import terms, words
 from services.access.store import ACTIVE_ACCOUNT, Facts
-from services.access.words import terms, words
 
 _NUMBER = re.compile(r"[0-9]{2}")
 _OWN, _AGREEMENT, _NONE = "own", "agreement", "none"

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Any
 
+from servicekit.words import terms
 from services.access.lint_claims import Finding, clause_of, days_of, group, statements
 from services.access.policy import static_data
 from services.access.policy_data import caps, term_key
-from services.access.words import terms
 
 _LONGEST_TRAINING_DAYS = 366
 _LONGEST_AUDIT_DAYS = 92

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from services.access.words import tokens
+from servicekit.words import tokens
 
 DAY_S = 86_400
 _NO_LIMIT_S = 10 * 365 * DAY_S
@@ -193,7 +193,7 @@ def _clauses(
         "looks_per_plate": data["budgets"]["looks_per_plate"],
         "budget_days": data["budgets"]["days"],
         "wide": f"{search['window_s'] // DAY_S} days, {search['cameras']} cameras or {search['agencies']} agencies for a search, "
-        f"{data['wide']['ACTION_CANVASS']['window_s'] // DAY_S} days for a canvass",
+        f"{data['wide']['ACTION_CANVASS']['window_s'] // DAY_S} days or {data['wide']['ACTION_CANVASS']['cameras']} cameras for a canvass",
     }
     clauses = {
         clause: {"order": entry["order"], "text": entry["text"].format(**words)}

@@ -4,10 +4,11 @@ Rules
 -----
 1. An entry waits, and matches nothing, until a second person approves it; the creator never can (also a
    constraint of the table).
-2. It expires, at most so many days ahead; it can be removed at any time, and then raises nothing more. A partial plate
+2. What is on no list (immigration enforcement) is refused, and so is a stop for what never leads to one (``limits.py``).
+3. It expires, at most so many days ahead; it can be removed at any time, and then raises nothing more. A partial plate
    (``?`` for an unknown character) is a lead at most.
-3. Each change raises the version of the entries in its own transaction: a matcher that sees the change also
-   sees the version.
+4. What comes in force raises the version of the entries in its own transaction: a matcher that sees the entry also sees the
+   version. A removal raises nothing, since whether an entry is in force is asked of the database: it waits for no import.
 """
 
 from __future__ import annotations
@@ -27,13 +28,24 @@ from servicekit.clock import Clock
 from servicekit.database import Pool
 from servicekit.errors import PlatewardError
 from servicekit.times import instant
+from services.hotlist.issuers import given
+from services.hotlist.limits import is_denied, most_of
 
 OWN_LIST = "local"
 _LEAST_KNOWN = 3
-_INSERT = """
+# What tells vehicles of one kind apart, and who entered it: as the source writes it.
+DESCRIBED = (
+    "vin", "make", "model", "model_year", "plate_year", "plate_type", "vehicle_style", "ori", "nic", "oan",
+)  # fmt: skip
+_INSERT = f"""
 INSERT INTO entries (entry_id, agency_id, list_id, plate, state, vehicle_type, colour, category, reason, case_number,
-    expires_at, max_action, created_by, created_at)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+    expires_at, max_action, created_by, created_at, {", ".join(DESCRIBED)})
+VALUES ({", ".join(["%s"] * (14 + len(DESCRIBED)))})
+"""  # noqa: S608
+_REMOVE = """
+UPDATE entries e SET removed_by = %(member)s, removed_at = %(now)s, removed_reason = %(reason)s, removed_by_hand = e.source_key <> '',
+  removed_version = (SELECT l.version + 1 FROM lists l WHERE l.agency_id = e.agency_id AND l.list_id = e.list_id)
+WHERE entry_id = %(entry)s
 """
 _OWN = "SELECT * FROM entries WHERE entry_id = %s AND agency_id = ANY(%s) AND removed_at IS NULL FOR UPDATE"
 _PAGE = """
@@ -56,14 +68,16 @@ class Entries:
         """Make an entry that waits for its second person.
 
         Raises:
-            PlatewardError: INVALID_ARGUMENT for another list, a plate without normal form, an expiry out of range.
+            PlatewardError: DENIED_BY_POLICY for immigration enforcement; INVALID_ARGUMENT for another list, a plate without
+                normal form, a state that is none, a stop for what never leads to one, an expiry out of range.
         """
         now = self._clock.now()
         made = hit_pb2.HotlistEntry()
         made.CopyFrom(entry)
         made.entry_id, made.agency_id, made.created_by, made.approved_by = entry_id, agency_id, member_id, ""
         made.list_id = made.list_id or OWN_LIST
-        made.plate = _plate(entry.plate)
+        _within_limits(made)
+        made.plate, made.state = _plate(entry.plate), given(entry.state)
         if ANY in made.plate:
             made.max_action = min(made.max_action, hit_pb2.MAX_ACTION_LEAD)
         if made.list_id != OWN_LIST:
@@ -81,6 +95,7 @@ class Entries:
                 (
                     made.entry_id, agency_id, made.list_id, made.plate, made.state, made.vehicle_type, made.colour,
                     made.category, made.reason, made.case_number, expires_at, made.max_action, member_id, now,
+                    *(getattr(made, name) for name in DESCRIBED),
                 ),
             )  # fmt: skip
         return made
@@ -91,7 +106,8 @@ class Entries:
         """Put an entry in force; return it before and after. Approving again changes nothing.
 
         Raises:
-            PlatewardError: NOT_FOUND; DENIED_BY_POLICY when the creator approves; INVALID_ARGUMENT when expired.
+            PlatewardError: NOT_FOUND; DENIED_BY_POLICY when the creator approves, and for immigration enforcement;
+                INVALID_ARGUMENT when expired, or a stop for what never leads to one.
         """
         async with self._pool.connection() as connection:
             row = await self._own(connection, entry_id, agency_ids)
@@ -104,6 +120,8 @@ class Entries:
                     "Who entered a plate cannot approve it: ask a second person.",
                     metadata={"rule": "plateward.second-person"},
                 )
+            # Again here: it may have waited since before a rule was there.
+            _within_limits(before)
             if row["expires_at"] <= self._clock.now():
                 raise _invalid("The entry has expired: enter it again if it is still wanted.")
             version = await raise_version(connection)
@@ -119,7 +137,9 @@ class Entries:
     async def remove(
         self, entry_id: str, agency_ids: Sequence[str], member_id: str, reason: str
     ) -> hit_pb2.HotlistEntry:
-        """Take an entry out; return what it was.
+        """Take an entry out, at once; return what it was.
+
+        Of an imported list it stays out until the source says something else of it, or has dropped it in between.
 
         Raises:
             PlatewardError: NOT_FOUND.
@@ -127,10 +147,9 @@ class Entries:
         async with self._pool.connection() as connection:
             row = await self._own(connection, entry_id, agency_ids)
             await connection.execute(
-                "UPDATE entries SET removed_by = %s, removed_at = %s, removed_reason = %s WHERE entry_id = %s",
-                (member_id, self._clock.now(), reason, entry_id),
+                _REMOVE,
+                {"member": member_id, "now": self._clock.now(), "reason": reason, "entry": entry_id},
             )
-            await raise_version(connection)
         return entry_of(row)
 
     async def page(
@@ -188,16 +207,42 @@ def entry_of(row: Mapping[str, Any]) -> hit_pb2.HotlistEntry:
         created_by=row["created_by"],
         approved_by=row["approved_by"],
         agency_id=row["agency_id"],
+        **{name: row[name] for name in DESCRIBED},
     )
     entry.expires_at.FromDatetime(row["expires_at"])
     return entry
 
 
 async def raise_version(connection: AsyncConnection[Any]) -> int:
-    """Raise the version of the entries in the transaction of a change and return it; changes come one after another."""
+    """Raise the version of the entries and return it; what comes in force waits for the transaction, so raise it last."""
     found = await connection.execute("UPDATE entries_version SET version = version + 1 RETURNING version")
     row = await found.fetchone()
     return int(row["version"]) if row is not None else 0
+
+
+def _within_limits(entry: hit_pb2.HotlistEntry) -> None:
+    if is_denied(
+        (
+            entry.category,
+            entry.reason,
+            entry.case_number,
+            entry.make,
+            entry.model,
+            entry.vehicle_style,
+            entry.ori,
+            entry.oan,
+        )
+    ):
+        raise PlatewardError(
+            errors_pb2.ERROR_REASON_DENIED_BY_POLICY,
+            "No plate is looked for to enforce immigration law (Gov. Code 7284.6): remove it, or, where a crime is meant, "
+            "name the crime and its case instead.",
+            metadata={"rule": "plateward.no-immigration-entries"},
+        )
+    if most_of(entry.category, entry.max_action) != entry.max_action:
+        raise _invalid(
+            f"{entry.category[:64]!r} is never a reason to stop anybody: enter it as a lead, or under the category of the crime."
+        )
 
 
 def _plate(text: str) -> str:

@@ -6,8 +6,9 @@ Rules
    own expiry.
 2. A step locks the hit's row, asks ``states.py``, and writes the new state with who took it. Two members who
    claim at once: one has it, the other is told.
-3. An entry that was removed or has expired confirms nothing: the hit is rejected as stale, and an action on a
-   confirmed one is refused.
+3. An entry that was removed or has expired confirms nothing, unless its source has put another of the same plate in its place:
+   the hit is rejected as stale, and an action on a confirmed one is refused.
+   The age of its list is that of the moment (``demotions.py``).
 4. The same for a vehicle that was cleared since, where its plate is not the entry's own: rejected as cleared.
 """
 
@@ -28,19 +29,31 @@ from servicekit.errors import PlatewardError
 from servicekit.times import instant
 from services.hotlist import states
 from services.hotlist.bounds import bounds
+from services.hotlist.demotions import grow_older
 from services.hotlist.states import Result, Standing
 
 MOST_ROWS = 200
 _STEPS = (
     "(SELECT coalesce(jsonb_agg(jsonb_build_array(v.member_id, v.member_name, extract(epoch FROM v.at), v.state, v.note) "
     "ORDER BY v.step), '[]') FROM verifications v WHERE v.hit_id = hits.hit_id) AS steps, "
-    "(SELECT to_jsonb(c) FROM confirmations c WHERE c.hit_id = hits.hit_id) AS confirmation"
+    "(SELECT to_jsonb(c) FROM confirmations c WHERE c.hit_id = hits.hit_id) AS confirmation, "
+    "(SELECT jsonb_build_array(extract(epoch FROM l.as_of), l.stale_after_s) FROM entries e JOIN lists l USING (agency_id, list_id) "
+    "WHERE e.entry_id = hits.entry_id) AS list_current, "
+    "EXISTS (SELECT FROM hit_pictures p WHERE p.hit_id = hits.hit_id) AS pictured"
 )
 _INSERT = """
 INSERT INTO hits (hit_id, agency_id, entry_id, read_id, camera_id, seen_at, expires_at, raised, raised_at, state, max_action, rejection)
 SELECT %s, %s, entry_id, %s, %s, %s, %s, %s, %s, %s, %s, %s FROM entries
 WHERE entry_id = %s AND approved_by <> '' AND removed_at IS NULL AND expires_at > %s FOR SHARE
 ON CONFLICT DO NOTHING
+"""
+# The entry, or what its source has put in its place for the same plate: a colour that was corrected is no reason to let a stolen
+# vehicle go. What leads less far now is another matter: recovered and stored, say.
+_LIVE = """
+SELECT 1 FROM entries o WHERE o.entry_id = %(entry)s AND (o.removed_at IS NULL AND o.expires_at > %(now)s
+  OR o.source_key <> '' AND EXISTS (SELECT 1 FROM entries e WHERE e.agency_id = o.agency_id AND e.list_id = o.list_id
+    AND e.source_key = o.source_key AND e.plate = o.plate AND e.state = o.state AND e.max_action >= o.max_action
+    AND e.removed_at IS NULL AND e.approved_by <> '' AND e.expires_at > %(now)s))
 """
 
 
@@ -90,6 +103,15 @@ class Hits:
         )  # fmt: skip
         return cursor.rowcount == 1
 
+    @staticmethod
+    async def is_raised(connection: AsyncConnection[Any], hit: hit_pb2.Hit) -> bool:
+        """Say whether the hit of a read and an entry is there already."""
+        found = await connection.execute(
+            "SELECT 1 FROM hits WHERE agency_id = %s AND read_id = %s AND entry_id = %s",
+            (hit.agency_id, hit.read.read_id, hit.entry.entry_id),
+        )
+        return await found.fetchone() is not None
+
     async def page(
         self,
         decision: decision_pb2.Decision | None,
@@ -101,7 +123,8 @@ class Hits:
         Raises:
             PlatewardError: CURSOR_INVALID.
         """
-        clause, parameters = bounds(decision, self._clock.now())
+        now = self._clock.now()
+        clause, parameters = bounds(decision, now)
         allowed = (decision.obligations.max_rows if decision is not None else 0) or MOST_ROWS
         size = min(page.size or MOST_ROWS, allowed, MOST_ROWS)
         before = _sequence(page.token)
@@ -110,22 +133,25 @@ class Hits:
             [*parameters, state, state, before, before, size + 1],
         )
         following = str(rows[size - 1]["seq"]) if len(rows) > size else ""
-        return [hit_of(row) for row in rows[:size]], following
+        return [hit_of(row, now) for row in rows[:size]], following
 
     async def after(
         self, decision: decision_pb2.Decision | None, sequence: int, limit: int
     ) -> list[tuple[int, hit_pb2.Hit]]:
         """Return hits in the order in which they were raised, after a sequence number."""
-        clause, parameters = bounds(decision, self._clock.now())
+        now = self._clock.now()
+        clause, parameters = bounds(decision, now)
         rows = await self._select(
             f"{clause} AND seq > %s ORDER BY seq LIMIT %s", [*parameters, sequence, limit]
         )
-        return [(row["seq"], hit_of(row)) for row in rows]
+        return [(row["seq"], hit_of(row, now)) for row in rows]
 
     async def last_sequence(self) -> int:
-        """Return the number of the newest hit, 0 where there is none."""
+        """Return the number of the newest hit there ever was, also one that is destroyed; 0 where there was none."""
         async with self._pool.connection() as connection:
-            found = await connection.execute("SELECT coalesce(max(seq), 0) AS seq FROM hits")
+            found = await connection.execute(
+                "SELECT greatest((SELECT max(seq) FROM hits), (SELECT seq FROM hits_destroyed)) AS seq"
+            )
             row = await found.fetchone()
         return int(row["seq"]) if row is not None else 0
 
@@ -155,35 +181,43 @@ class Hits:
                     "There is no such hit that you may see: list the hits (ListHits) for their IDs.",
                 )
             row = await self._one(connection, hit_id)
-            before = hit_of(row)
+            before = hit_of(row, now)
             standing = Standing(
-                before.state, before.verifier_id, before.max_action, before.confirmation.result
+                before.state,
+                before.verifier_id,
+                before.max_action,
+                before.confirmation.result,
+                row["pictured"],
+                _idle(before, now),
             )
             result = move(standing)
             if await _was_cleared(connection, before):
                 result = _as_cleared(standing, result)
             result = _with_entry(standing, result, in_force=await _in_force(connection, row, now))
             if result.state != before.state:
-                await self._write(connection, before, result, member, writes, now)
+                await self._write(connection, row, before, result, member, writes, now)
             if writes.besides is not None:
                 await connection.execute(*writes.besides)
-            after = hit_of(await self._one(connection, hit_id))
+            after = hit_of(await self._one(connection, hit_id), now)
         return Stepped(before, after)
 
     @staticmethod
     async def _write(
         connection: AsyncConnection[Any],
+        row: Mapping[str, Any],
         before: hit_pb2.Hit,
         result: Result,
         member: types_pb2.Subject,
         writes: Writes,
         now: datetime,
     ) -> None:
+        # What the age of the list lowers for now is kept once something is done.
+        kept = before if result.state == hit_pb2.HIT_STATE_ACTED else _as_kept(row)
         await connection.execute(
-            "UPDATE hits SET state = %s, rejection = %s, verifier_id = CASE WHEN verifier_id = '' THEN %s "
+            "UPDATE hits SET state = %s, max_action = %s, demotions = %s, rejection = %s, verifier_id = CASE WHEN %s = 1 THEN '' WHEN verifier_id = '' THEN %s "
             "ELSE verifier_id END, action = CASE WHEN %s = 0 THEN action ELSE %s END, outcome = %s WHERE hit_id = %s",
             (
-                result.state, result.rejection, member.member_id, writes.action, writes.action, writes.outcome,
+                result.state, result.most(kept.max_action), [*kept.demotions, *result.doubts], result.rejection, result.state, member.member_id, writes.action, writes.action, writes.outcome,
                 before.hit_id,
             ),
         )  # fmt: skip
@@ -214,11 +248,25 @@ class Hits:
         return dict(row)
 
 
-def hit_of(row: Mapping[str, Any]) -> hit_pb2.Hit:
-    """Return the hit that a row (with its ``steps``) holds."""
+def _idle(hit: hit_pb2.Hit, now: datetime) -> timedelta:
+    return now - instant(hit.verifications[-1].at if hit.verifications else hit.raised_at)
+
+
+def _as_kept(row: Mapping[str, Any]) -> hit_pb2.Hit:
     hit = hit_pb2.Hit.FromString(row["raised"])
+    hit.max_action = row["max_action"]
+    if row["demotions"] is not None:
+        del hit.demotions[:]
+        hit.demotions.extend(row["demotions"])
+    return hit
+
+
+def hit_of(row: Mapping[str, Any], now: datetime) -> hit_pb2.Hit:
+    """Return the hit that a row (with its ``steps``) holds, as it stands now."""
+    hit = _as_kept(row)
     hit.state, hit.verifier_id = row["state"], row["verifier_id"]
-    hit.rejection, hit.action, hit.max_action = row["rejection"], row["action"], row["max_action"]
+    hit.rejection, hit.action = row["rejection"], row["action"]
+    grow_older(hit, row["list_current"], now)
     for member_id, member_name, at, state, note in row["steps"]:
         step = hit.verifications.add(member_id=member_id, member_name=member_name, state=state, note=note)
         step.at.FromMicroseconds(round(at * 1_000_000))
@@ -273,12 +321,8 @@ async def _was_cleared(connection: AsyncConnection[Any], hit: hit_pb2.Hit) -> bo
 
 
 async def _in_force(connection: AsyncConnection[Any], row: Mapping[str, Any], now: datetime) -> bool:
-    found = await connection.execute(
-        "SELECT removed_at IS NULL AND expires_at > %s AS in_force FROM entries WHERE entry_id = %s",
-        (now, row["entry_id"]),
-    )
-    entry = await found.fetchone()
-    return bool(entry is not None and entry["in_force"])
+    found = await connection.execute(_LIVE, {"now": now, "entry": row["entry_id"]})
+    return await found.fetchone() is not None
 
 
 def _sequence(token: str) -> int | None:

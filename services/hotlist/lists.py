@@ -26,6 +26,7 @@ from servicekit.database import UNAVAILABLE, Pool
 from servicekit.errors import PlatewardError
 from services.hotlist.candidates import around
 from services.hotlist.entries import OWN_LIST, entry_of
+from services.hotlist.issuers import given
 from services.hotlist.matching import ListStanding
 
 MOST_DIFFERENT = 2_000
@@ -192,6 +193,7 @@ class Lists:
             plate = normalize(request.plate)
         except PlateError as error:
             raise _invalid(str(error)) from error
+        state = given(request.state)
         async with self._pool.connection() as connection:
             found = await connection.execute(
                 "SELECT plate, state FROM entries e WHERE entry_id = %s AND (agency_id = ANY(%s) OR EXISTS (SELECT 1 FROM offers o "
@@ -208,7 +210,7 @@ class Lists:
                     "INSERT INTO cleared (agency_id, entry_plate, entry_state, plate, state, reason, member_id, cleared_at) "
                     "VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
                     (
-                        agency_id, row["plate"], row["state"], plate, request.state, request.reason, member_id,
+                        agency_id, row["plate"], row["state"], plate, state, request.reason, member_id,
                         self._clock.now(),
                     ),
                 )  # fmt: skip

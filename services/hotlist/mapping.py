@@ -2,20 +2,25 @@
 
 Rules
 -----
-1. What is denied (immigration, Gov. Code 7284.6) is looked at first and dropped, whatever else the row says.
-2. The category follows from the code, the most that may be done from the category. Stored, impounded, repossessed and lost
-   never lead to a stop, whatever a mapping says. A code or category that nobody decided about is dropped (official lists)
-   or a lead at most (the agency's own file).
+1. What is denied (immigration, Gov. Code 7284.6) is looked at first and dropped, whatever else the row says, in whichever
+   of its columns, and also where the row is malformed (``limits.py``).
+2. The category follows from the codes, the most that may be done from the category. Where a row has several codes, all must be
+   decided about and the one that allows least counts: a file's name never lifts what the message key says. Stored,
+   impounded, repossessed and lost never lead to a stop, whatever a mapping says. A code or category that nobody decided about
+   is dropped (coded extracts) or a lead at most (the agency's own file).
 3. A partial plate is no official entry.
-4. A row of the agency's own file needs its reason and expires, at most so many days ahead.
+4. Only an official extract (the operator names those lists) leads further than to a lead and stays in force until it drops a row;
+   any other row expires, at most so many days ahead. A row of the agency's own file needs its reason.
 5. Each drop has a reason and is counted; nothing is dropped unseen.
+6. A row's digest is of what the source says. When an entry expires by default is no word of the source: it moves on with each
+   import and changes nothing.
 """
 
 from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -27,8 +32,11 @@ import yaml
 from plates.normal import PlateError, normalize
 from plateward.common.v1 import recognition_pb2
 from plateward.hotlist.v1 import hit_pb2
+from services.hotlist.issuers import issuer
+from services.hotlist.limits import is_denied, most_of
 
-NEVER_A_STOP = frozenset({"stored-vehicle", "impounded-vehicle", "repossessed-vehicle", "lost-plate"})
+# What a denied row may say in these columns is a plate's or a number's own letters.
+_NO_WORDS = ("plate", "state", "vin", "key", "nic")
 # In force until the list drops it: an official entry's age is its list's.
 _OPEN_END = datetime(2199, 1, 1, tzinfo=UTC)
 _NO_PLATE = frozenset({"", "UNK", "UNKNOWN", "NONE", "NOPLATE", "NOLIC", "TEMP"})
@@ -46,8 +54,8 @@ _COLOURS = {
 _KINDS = {
     "2D": recognition_pb2.VEHICLE_TYPE_CAR, "4D": recognition_pb2.VEHICLE_TYPE_CAR, "CV": recognition_pb2.VEHICLE_TYPE_CAR,
     "SW": recognition_pb2.VEHICLE_TYPE_CAR, "CP": recognition_pb2.VEHICLE_TYPE_CAR, "HB": recognition_pb2.VEHICLE_TYPE_CAR,
-    "CAR": recognition_pb2.VEHICLE_TYPE_CAR, "PK": recognition_pb2.VEHICLE_TYPE_TRUCK, "TK": recognition_pb2.VEHICLE_TYPE_TRUCK,
-    "TR": recognition_pb2.VEHICLE_TYPE_TRUCK, "TRUCK": recognition_pb2.VEHICLE_TYPE_TRUCK, "BU": recognition_pb2.VEHICLE_TYPE_BUS,
+    "CAR": recognition_pb2.VEHICLE_TYPE_CAR, "PK": recognition_pb2.VEHICLE_TYPE_CAR, "TK": recognition_pb2.VEHICLE_TYPE_TRUCK,
+    "TR": recognition_pb2.VEHICLE_TYPE_TRUCK, "PICKUP": recognition_pb2.VEHICLE_TYPE_CAR, "TRUCK": recognition_pb2.VEHICLE_TYPE_TRUCK, "BU": recognition_pb2.VEHICLE_TYPE_BUS,
     "BUS": recognition_pb2.VEHICLE_TYPE_BUS, "MC": recognition_pb2.VEHICLE_TYPE_MOTORCYCLE,
     "MOTORCYCLE": recognition_pb2.VEHICLE_TYPE_MOTORCYCLE,
 }  # fmt: skip
@@ -76,6 +84,16 @@ class Row:
     case_number: str
     expires_at: datetime
     max_action: int
+    vin: str
+    make: str
+    model: str
+    model_year: str
+    plate_year: str
+    plate_type: str
+    vehicle_style: str
+    ori: str
+    nic: str
+    oan: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +107,12 @@ class Source:
     actions: Mapping[str, str]
     denied_reason: str
     denied_codes: frozenset[str]
-    denied_words: tuple[str, ...]
 
     def header(self, line: str) -> list[str]:
         """Return the columns that a file's first line names.
 
         Raises:
-            ValueError: the column of the plate or of the code is not among them.
+            ValueError: the column of the plate or of the code is not among them, or one is there twice.
         """
         names = [name.strip() for name in next(csv.reader([line.removeprefix("\ufeff")]), [])]
         if self.columns["plate"] not in names or not set(self.code) & set(names):
@@ -103,57 +120,80 @@ class Source:
                 f"The first line must name the columns, {self.columns['plate']} and {' or '.join(self.code)} among them: "
                 "send the file with its header, or choose the mapping that fits it."
             )
+        named = [name for name in names if name]
+        if len(set(named)) != len(named):
+            # The second would hide what the first says.
+            raise ValueError("The first line names a column twice: send each once.")
         return names
 
-    def row(self, names: Sequence[str], line: str, now: datetime, max_days: int) -> Row:
-        """Return a line as an entry.
+    def row(
+        self, names: Sequence[str], line: str, now: datetime, max_days: int, *, trusted: bool = True
+    ) -> Row:
+        """Return a line as an entry; ``trusted`` where the operator holds the list for an official extract.
 
         Raises:
             DroppedError: it is none, with the reason.
         """
-        values = next(csv.reader([line]), [])
+        try:
+            # Strict: a quotation that does not end on its line would hide what the next line says.
+            values = [value.strip() for value in next(csv.reader([line], strict=True), [])]
+        except csv.Error:
+            values = [line]
         if len(values) != len(names):
-            raise DroppedError("malformed")
-        cells = dict(zip(names, (value.strip() for value in values), strict=True))
+            raise DroppedError(self.denied_reason if self._is_denied(values, values) else "malformed")
+        cells = dict(zip(names, values, strict=True))
         codes = [cells[name] for name in self.code if cells.get(name)]
-        if self._is_denied(codes, cells):
+        silent = {self.columns.get(what) for what in _NO_WORDS}
+        texts = [value for name, value in zip(names, values, strict=True) if name not in silent]
+        if self._is_denied(codes, texts):
             raise DroppedError(self.denied_reason)
-        category = self._category(codes)
+        official = self.official and trusted
+        category, most = self._category(codes)
         plate = _plate(self._cell(cells, "plate"))
-        state = _state(self._cell(cells, "state"))
+        state = issuer(self._cell(cells, "state"))
         reason = self._reason(cells, category)
-        expires_at = _OPEN_END if self.official else _expiry(self._cell(cells, "expires"), now, max_days)
+        ends = "" if self.official else self._cell(cells, "expires")
+        expires_at = _OPEN_END if official else _expiry(ends, now, max_days)
         colour = self._cell(cells, "colour")
         content = (
             plate, state, int(_KINDS.get(self._cell(cells, "vehicle").upper(), 0)),
             _COLOURS.get(colour.upper()[:3], colour.lower() if colour.isascii() and colour.isalpha() else "")[:16],
-            category, reason[:500], self._cell(cells, "case_number")[:64], expires_at, int(self._most(category)),
+            category, reason[:500], self._cell(cells, "case_number")[:64],
         )  # fmt: skip
+        allowed = int(most if official else min(most, hit_pb2.MAX_ACTION_LEAD))
         key = self._cell(cells, "key") or f"{plate}|{state}|{category}"
-        return Row(key[:128], hashlib.sha256(repr(content).encode()).hexdigest()[:32], *content)
+        described = self._described(cells)
+        said = hashlib.sha256(repr((*content, *described, ends, allowed)).encode()).hexdigest()[:32]
+        return Row(key[:128], said, *content, expires_at, allowed, *described)
+
+    def _described(self, cells: Mapping[str, str]) -> tuple[str, ...]:
+        """Return what the source says of the vehicle and of who entered it, in the order of ``Row``, as it writes it."""
+        year = self._cell(cells, "model_year")
+        style = self._cell(cells, "vehicle").upper()
+        return (
+            self._cell(cells, "vin").upper()[:20], self._cell(cells, "make")[:24], self._cell(cells, "model")[:24],
+            year if len(year) == 4 and year.isascii() and year.isdigit() else "", self._cell(cells, "plate_year")[:4],
+            self._cell(cells, "plate_type")[:4], style[:16], self._cell(cells, "ori")[:16], self._cell(cells, "nic")[:128],
+            self._cell(cells, "oan")[:32],
+        )  # fmt: skip
 
     def _cell(self, cells: Mapping[str, str], what: str) -> str:
         return cells.get(self.columns.get(what, ""), "")
 
-    def _is_denied(self, codes: Sequence[str], cells: Mapping[str, str]) -> bool:
-        words = (
-            " ".join([*codes, *(value for value in cells.values())])
-            .lower()
-            .replace("-", " ")
-            .replace("_", " ")
-        )
-        return any(code.lower() in self.denied_codes for code in codes) or any(
-            f" {word} " in f" {words} " for word in self.denied_words
-        )
+    def _is_denied(self, codes: Iterable[str], texts: Iterable[str]) -> bool:
+        return any(_code(code) in self.denied_codes for code in codes) or is_denied(texts)
 
-    def _category(self, codes: Sequence[str]) -> str:
-        for code in codes:
-            found = self.codes.get(code.lower())
-            if found:
-                return found
-        if self.official or not codes:
+    def _category(self, codes: Sequence[str]) -> tuple[str, hit_pb2.MaxAction.ValueType]:
+        """Return the category of the code that allows least, the last of them where several do, and what it allows."""
+        found = [self.codes.get(code.lower(), "") for code in codes]
+        if not codes or (self.official and not all(found)):
             raise DroppedError("unknown code")
-        return codes[0].lower().replace(" ", "-")[:64]
+        categories = [
+            category or code.lower().replace(" ", "-")[:64]
+            for code, category in zip(codes, found, strict=True)
+        ]
+        least = min(reversed(categories), key=self._most)
+        return least, self._most(least)
 
     def _reason(self, cells: Mapping[str, str], category: str) -> str:
         note = self._cell(cells, "note")
@@ -167,10 +207,7 @@ class Source:
         )
 
     def _most(self, category: str) -> hit_pb2.MaxAction.ValueType:
-        most = _ACTIONS[self.actions.get(category, "lead")]
-        if category in NEVER_A_STOP or not self.official:
-            return min(most, hit_pb2.MAX_ACTION_LEAD)
-        return most
+        return most_of(category, _ACTIONS[self.actions.get(category, "lead")])
 
 
 @cache
@@ -194,9 +231,12 @@ def source(name: str) -> Source:
         codes={str(code).lower(): category for code, category in data["codes"].items()},
         actions=data["actions"],
         denied_reason=data["denied"]["reason"],
-        denied_codes=frozenset(str(code).lower() for code in data["denied"]["codes"]),
-        denied_words=tuple(data["denied"]["words"]),
+        denied_codes=frozenset(_code(str(code)) for code in data["denied"]["codes"]),
     )
+
+
+def _code(text: str) -> str:
+    return "".join(character for character in text.lower() if character.isalnum())
 
 
 def _plate(text: str) -> str:
@@ -209,16 +249,6 @@ def _plate(text: str) -> str:
     if len(plate) < 2:
         raise DroppedError("partial plate")
     return plate
-
-
-def _state(text: str) -> str:
-    """Two letters are a state of the US; a country and subdivision stay (ISO 3166-2); anything else is unknown."""
-    text = text.upper()
-    country, dash, part = text.partition("-")
-    if len(text) == 2 and text.isascii() and text.isalpha():
-        return f"US-{text}"
-    fits = dash and len(country) == 2 and country.isascii() and country.isalpha()
-    return text if fits and 0 < len(part) <= 3 and part.isascii() and part.isalnum() else ""
 
 
 def _expiry(text: str, now: datetime, max_days: int) -> datetime:

@@ -11,6 +11,8 @@ Rules
 4. The plates are compared with the version of the entries before each batch: a read that was stored after an
    approval was answered is matched against the approved entry. A large change (an import) is loaded beside the matching;
    the reads that came meanwhile are matched again once it is there, also after a crash in between.
+   An entry that goes between look and hit may have another in its place, as when a source changes a row: its reads are
+   looked at once more.
 5. When `reads` is away the matcher comes back with growing pauses; the cursor is kept.
 """
 
@@ -40,7 +42,13 @@ CHANNEL = "hits_raised"
 FOLLOWER = "hotlist"
 AT_ONCE = 20_000
 _STEP = 2_000
-_NEWER = "SELECT plate FROM entries WHERE in_force_since > %s AND removed_at IS NULL LIMIT %s"
+_TRIES = 3
+_NEWER = """
+SELECT plate FROM entries WHERE in_force_since >= 0 AND in_force_since > %(version)s AND removed_at IS NULL
+UNION ALL SELECT e.plate FROM list_versions v
+  JOIN entries e ON e.agency_id = v.agency_id AND e.list_id = v.list_id AND e.list_version = v.version
+  WHERE v.in_force_since >= 0 AND v.in_force_since > %(version)s AND e.list_version > 0 AND e.removed_at IS NULL
+"""
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 5.0
 _log = structlog.get_logger(__name__)
@@ -145,9 +153,12 @@ class Matcher:
             if row is None or row["cursor"] != cursor:
                 raise MovedError
             await self._refresh(connection)
-            for hit in await self._hits(connection, batch.reads):
-                keep = await self._keeping.keep(hit.agency_id) if self._keeping is not None else None
-                raised += await Hits.insert(connection, hit, keep)
+            reads: Sequence[read_pb2.Read] = batch.reads
+            for _ in range(_TRIES):
+                count, reads = await self._raise(connection, await self._hits(connection, reads))
+                raised += count
+                if not reads:
+                    break
             await connection.execute(
                 "UPDATE follower SET cursor = %s, updated_at = now() WHERE name = %s",
                 (batch.cursor, FOLLOWER),
@@ -155,6 +166,19 @@ class Matcher:
             if raised:
                 await connection.execute(sql.SQL("NOTIFY {}").format(sql.Identifier(CHANNEL)))
         return raised
+
+    async def _raise(
+        self, connection: AsyncConnection[Any], hits: Sequence[hit_pb2.Hit]
+    ) -> tuple[int, list[read_pb2.Read]]:
+        """Raise hits; return how many, and the reads whose entry went while they were matched (rule 4)."""
+        raised, again = 0, list[read_pb2.Read]()
+        for hit in hits:
+            keep = await self._keeping.keep(hit.agency_id) if self._keeping is not None else None
+            if await Hits.insert(connection, hit, keep):
+                raised += 1
+            elif not await Hits.is_raised(connection, hit):
+                again.append(hit.read)
+        return raised, again
 
     async def _hits(
         self, connection: AsyncConnection[Any], reads: Sequence[read_pb2.Read]
@@ -179,7 +203,9 @@ class Matcher:
         version = await Entries.version(connection)
         if version == self._version or self._loading is not None:
             return
-        found = await connection.execute(_NEWER, (self._version, self._at_once + 1))
+        found = await connection.execute(
+            f"{_NEWER} LIMIT %(most)s", {"version": self._version, "most": self._at_once + 1}
+        )
         plates = [row["plate"] for row in await found.fetchall()]
         if len(plates) <= self._at_once:
             self._index.add(plates)
@@ -208,9 +234,7 @@ class Matcher:
     async def _load_newer(self, version: int) -> None:
         async with self._pool.connection() as connection, connection.cursor("plates") as rows:
             rows.itersize = _STEP
-            await rows.execute(
-                "SELECT plate FROM entries WHERE in_force_since > %s AND removed_at IS NULL", (self._version,)
-            )
+            await rows.execute(_NEWER, {"version": self._version})
             while step := await rows.fetchmany(_STEP):
                 self._index.add(row["plate"] for row in step)
                 # Lets the matching of reads go on in between.

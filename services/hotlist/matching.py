@@ -5,7 +5,8 @@ Rules
 1. Entries of the read's own agency, or of a foreign list that it accepted; approved, not removed, not expired; one match
    an entry. A foreign list leads to a lead at most.
 2. Exact before look-alike before partial before another text that the reader held possible. A look-alike counts when the
-   likeness of what differs, times the reader's doubt in those characters, reaches the least weight.
+   likeness of what differs, times the reader's doubt in those characters, reaches the least weight. Where the reader was sure of
+   another character, found only since plates print the two alike (B and 8), it is a lead.
 3. Without a known state on both sides a match is a lead; with different states it is a lead that says so; the
    same for a vehicle of another type, for a list that is too old, for a partial plate. A match never leads further than
    its entry and its list. A list older than twice its age raises nothing: what it says is no reason to look at anybody.
@@ -22,12 +23,14 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from plates.explain import Step, Verdict, explain
-from plates.index import ANY, Found, PlateIndex
+from plates.index import ANY, TWIN_DOUBT, TWINS, Found, PlateIndex
 from plateward.common.v1 import recognition_pb2
 from plateward.hotlist.v1 import hit_pb2
 from plateward.reads.v1 import read_pb2
+from services.hotlist.limits import most_of
 
 SURE = 0.5
+PICKUPS = frozenset({"PK", "PICKUP"})
 OFF_AFTER = 2  # times a list's age
 _KINDS = ("exact", "lookalike", "partial", "candidate")
 _MATCH = {
@@ -140,6 +143,14 @@ def characters(read: read_pb2.Read, entry: hit_pb2.HotlistEntry) -> list[hit_pb2
     return [_character(step) for step in explain(read.plate.text, entry.plate, confidences).steps]
 
 
+def too_old(standing: ListStanding, now: datetime) -> str:
+    """Return in words that a list is older than it may be; nothing where it is not."""
+    age = standing.age_s(now)
+    if age <= standing.stale_after_s:
+        return ""
+    return f"list too old: {span(age)}, the most is {span(standing.stale_after_s)}"
+
+
 def _concerns(entry: hit_pb2.HotlistEntry, read: read_pb2.Read, around: Surroundings) -> bool:
     return (
         entry.agency_id == read.agency_id
@@ -158,14 +169,16 @@ def _match(
     standing = around.lists.get((entry.agency_id, entry.list_id))
     age = standing.age_s(now) if standing is not None else 0
     doubts = [_state_doubt(entry.state, read.plate), _vehicle_doubt(entry, read)]
+    if way.kind == "lookalike":
+        doubts.append(_sure_doubt(entry.plate, read))
     if way.kind == "partial":
         doubts.append("partial plate: not all characters are known")
     if entry.agency_id != read.agency_id:
         doubts.append(f"foreign list: {entry.list_id} of {entry.agency_id}")
-    most = entry.max_action or hit_pb2.MAX_ACTION_INFORM
+    # Again here: an entry may be older than the rule.
+    most = most_of(entry.category, entry.max_action or hit_pb2.MAX_ACTION_INFORM)
     if standing is not None:
-        if age > standing.stale_after_s:
-            doubts.append(f"list too old: {_span(age)}, the most is {_span(standing.stale_after_s)}")
+        doubts.append(too_old(standing, now))
         most = min(most, hit_pb2.MaxAction.ValueType(standing.max_action or hit_pb2.MAX_ACTION_INFORM))
     cleared = _cleared(entry, read, around)
     own = entry.plate == read.plate.text and entry.state in ("", read.plate.state)
@@ -191,6 +204,14 @@ def _confidences(read: read_pb2.Read) -> list[float] | None:
     return values if len(values) == len(read.plate.text) else None
 
 
+def _sure_doubt(wanted: str, read: read_pb2.Read) -> str:
+    """Say where the reader was sure of the other character of two that plates print alike."""
+    for seen, other, sure in zip(read.plate.text, wanted, _confidences(read) or [], strict=False):
+        if (seen, other) in TWINS and 1.0 - sure < TWIN_DOUBT:
+            return f"read {seen} at confidence {sure:.2f}, entry {other}: plates print the two alike"
+    return ""
+
+
 def _state_doubt(wanted: str, plate: recognition_pb2.PlateReading) -> str:
     if plate.state in ("", "unknown"):
         return "issuing state not read"
@@ -207,16 +228,29 @@ def _state_doubt(wanted: str, plate: recognition_pb2.PlateReading) -> str:
 
 def _vehicle_doubt(entry: hit_pb2.HotlistEntry, read: read_pb2.Read) -> str:
     wanted, seen = entry.vehicle_type, read.vehicle.type
-    if wanted and seen and wanted != seen and read.vehicle.type_confidence >= SURE:
+    if (
+        wanted
+        and seen
+        and seen != wanted
+        and not _is_pickup(entry, seen)
+        and read.vehicle.type_confidence >= SURE
+    ):
         return f"other vehicle: seen {_type(seen)}, entry {_type(wanted)}"
     return ""
+
+
+def _is_pickup(entry: hit_pb2.HotlistEntry, seen: recognition_pb2.VehicleType.ValueType) -> bool:
+    """Say whether a pick-up is looked for and what was seen may be one: readers call it a car, people a truck."""
+    both = (recognition_pb2.VEHICLE_TYPE_CAR, recognition_pb2.VEHICLE_TYPE_TRUCK)
+    return entry.vehicle_style in PICKUPS and entry.vehicle_type in both and seen in both
 
 
 def _country(state: str) -> str:
     return state.partition("-")[0]
 
 
-def _span(seconds: int) -> str:
+def span(seconds: int) -> str:
+    """Return a length of time in words. Example: ``30 d``."""
     for size, word in ((86_400, "d"), (3_600, "h"), (60, "min")):
         if seconds >= size:
             return f"{seconds / size:.3g} {word}"

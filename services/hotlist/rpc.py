@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import grpc
 
 from plateward.hotlist.v1 import hit_pb2, hotlist_pb2
+from servicekit.certificates import CertificateStore
 from servicekit.context import current
 from services.hotlist import states
 from services.hotlist.confirmations import Confirmations
@@ -35,6 +37,9 @@ class Parts:
     new_id: Callable[[], str]
     of_lists: ListParts
     pictures: Pictures
+    certificates: CertificateStore
+    release_after: timedelta
+    verifier_key: str
 
 
 class HotlistServicer(ListRpcs):
@@ -127,7 +132,8 @@ class HotlistServicer(ListRpcs):
         """Stream hits as they are raised."""
         call = current()
         async for response in self._parts.streams.stream(call.decision, request.cursor):
-            call.returned([response.hit.read.read_id])
+            if response.HasField("hit"):
+                call.returned([response.hit.read.read_id])
             yield response
 
     async def ClaimHit(
@@ -139,6 +145,18 @@ class HotlistServicer(ListRpcs):
             request.hit_id, lambda hit: states.claim(hit, member_id), Writes(note="claimed")
         )
         return hotlist_pb2.ClaimHitResponse(hit=hit)
+
+    async def ReleaseHit(
+        self, request: hotlist_pb2.ReleaseHitRequest, context: Context
+    ) -> hotlist_pb2.ReleaseHitResponse:
+        """Hand a hit back, or take it from a verifier who is gone."""
+        member_id = current().subject.member_id
+        hit = await self._step(
+            request.hit_id,
+            lambda hit: states.release(hit, member_id, self._parts.release_after),
+            Writes(note=_note("released", request.reason)),
+        )
+        return hotlist_pb2.ReleaseHitResponse(hit=hit)
 
     async def GetHitPicture(
         self, request: hotlist_pb2.GetHitPictureRequest, context: Context
@@ -190,7 +208,12 @@ class HotlistServicer(ListRpcs):
         hit = await self._step(
             request.hit_id,
             lambda hit: states.check_records(
-                hit, member_id, request.result, request.reason, by_switch=self._parts.confirmations.by_switch
+                hit,
+                member_id,
+                request.result,
+                request.reason,
+                reference=request.reference,
+                by_switch=self._parts.confirmations.by_switch,
             ),
             Writes(note=_note(told, request.reference, request.reason)),
         )
@@ -218,6 +241,19 @@ class HotlistServicer(ListRpcs):
             Writes(note=_note(request.outcome, request.note), outcome=request.outcome),
         )
         return hotlist_pb2.RecordOutcomeResponse(hit=hit)
+
+    async def ListHitCertificates(
+        self, request: hotlist_pb2.ListHitCertificatesRequest, context: Context
+    ) -> hotlist_pb2.ListHitCertificatesResponse:
+        """Return the certificates of destroyed hits of the caller's agency, newest first."""
+        call = current()
+        certificates, token = await self._parts.certificates.page(
+            call.subject.agency_id, request.page.size, request.page.token
+        )
+        call.returned(c.certificate_id for c in certificates)
+        return hotlist_pb2.ListHitCertificatesResponse(
+            certificates=certificates, next_page_token=token, verifier_key=self._parts.verifier_key
+        )
 
     async def _step(self, hit_id: str, move: Callable[[Standing], Result], writes: Writes) -> hit_pb2.Hit:
         call = current()

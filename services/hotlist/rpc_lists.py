@@ -8,7 +8,7 @@ from typing import Any
 
 import grpc
 
-from plateward.common.v1 import errors_pb2
+from plateward.common.v1 import action_pb2, errors_pb2
 from plateward.hotlist.v1 import hit_pb2, hotlist_pb2
 from servicekit.context import CallContext, current
 from servicekit.errors import PlatewardError
@@ -127,8 +127,10 @@ class ListRpcs:
     async def GetMatchStatistics(
         self, request: hotlist_pb2.GetMatchStatisticsRequest, context: Context
     ) -> hotlist_pb2.GetMatchStatisticsResponse:
-        """Return how often hits were right."""
-        rows = await self._of_lists.statistics.rows(request.days)
+        """Return how often hits were right: of the caller's agency, or of each for a service."""
+        subject = current().subject
+        everyone = subject.kind == action_pb2.CALLER_KIND_SERVICE
+        rows = await self._of_lists.statistics.rows(request.days, None if everyone else subject.agency_id)
         return hotlist_pb2.GetMatchStatisticsResponse(rows=rows)
 
     def _new_offer_id(self) -> str:

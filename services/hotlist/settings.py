@@ -9,6 +9,7 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from servicekit.settings import DatabaseSettings, ServiceSettings
+from services.hotlist.limits import OFFICIAL_LISTS
 
 
 class HotlistSettings(ServiceSettings, DatabaseSettings):
@@ -25,11 +26,21 @@ class HotlistSettings(ServiceSettings, DatabaseSettings):
         le=1,
         description="Least weight (likeness times doubt, over the characters that differ) at which a look-alike raises a hit. Lower finds more misread plates and sends more wrong ones to verifiers; `make wrong-stops` prints both.",
     )
+    claim_minutes: int = Field(
+        default=60,
+        ge=5,
+        le=1440,
+        description="Minutes without a step after which any member who may verify hits can release a hit that another has claimed. The verifier can at any time.",
+    )
     entry_max_days: int = Field(
         default=30,
         ge=1,
         le=366,
-        description="Most days ahead that an entry of the agency's own list may expire.",
+        description="Most days ahead that an entry of the agency's own list, or of an imported list that is no official extract, may expire.",
+    )
+    official_lists: list[str] = Field(
+        default=list(OFFICIAL_LISTS),
+        description='IDs of the imported lists that are official extracts (JSON list: ["ncic-vehicle"]): only their rows may lead to a stop and stay until the source drops them. Rows of any other list are leads at most and expire, whoever imports them under whatever mapping.',
     )
     stream_poll_seconds: float = Field(
         default=1.0, gt=0, description="How often a stream looks for new hits when no notification comes."

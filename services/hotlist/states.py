@@ -10,12 +10,18 @@ Rules
 5. "Not practicable" is an answer of the records check that needs its reason.
 6. A stop needs that the hit may lead to a stop. ``REJECTED`` and ``CLOSED`` are final.
 7. Where a message switch is set up, "confirmed" is what the originating agency answered through it, never a member's word alone.
+   Without a switch, it needs who answered: the number of the reply, or a name.
 8. A negative answer rejects; one that comes after a hit was confirmed as "not practicable" keeps anything from being done on it.
+9. What nobody saw leads to no stop: where the issuing state or the vehicle was not visible, or no picture is kept that could be
+   compared, the hit is a lead at most from the comparison on, and says so.
+10. A hit that waits on its verifier is handed back: by the verifier at any time, by any other member once no step was taken for a set
+   time. Whoever claims it next verifies from the start; what lowered it stays.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import Enum
 
 from plateward.common.v1 import errors_pb2
@@ -29,6 +35,7 @@ class Step(Enum):
     """What a person, or a fact, does to a hit."""
 
     CLAIM = "claim"
+    RELEASE = "release"
     FIND_SAME = "find the same"
     FIND_DIFFERENT = "find different"
     CONFIRM = "confirm"
@@ -39,6 +46,8 @@ class Step(Enum):
 
 TRANSITIONS: dict[tuple[State.ValueType, Step], State.ValueType] = {
     (hit_pb2.HIT_STATE_RAISED, Step.CLAIM): hit_pb2.HIT_STATE_CLAIMED,
+    (hit_pb2.HIT_STATE_CLAIMED, Step.RELEASE): hit_pb2.HIT_STATE_RAISED,
+    (hit_pb2.HIT_STATE_COMPARED, Step.RELEASE): hit_pb2.HIT_STATE_RAISED,
     (hit_pb2.HIT_STATE_CLAIMED, Step.FIND_SAME): hit_pb2.HIT_STATE_COMPARED,
     (hit_pb2.HIT_STATE_CLAIMED, Step.FIND_DIFFERENT): hit_pb2.HIT_STATE_REJECTED,
     (hit_pb2.HIT_STATE_COMPARED, Step.CONFIRM): hit_pb2.HIT_STATE_CONFIRMED,
@@ -72,6 +81,10 @@ class Standing:
     verifier_id: str
     max_action: hit_pb2.MaxAction.ValueType
     answer: hit_pb2.RecordsResult.ValueType = hit_pb2.RECORDS_RESULT_UNSPECIFIED
+    pictured: bool = False
+    """Whether a picture is kept with it."""
+    idle: timedelta = timedelta(0)
+    """How long ago the last step was taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +93,12 @@ class Result:
 
     state: State.ValueType
     rejection: hit_pb2.Rejection.ValueType = hit_pb2.REJECTION_UNSPECIFIED
+    doubts: tuple[str, ...] = ()
+    """What was found that lowers the hit to a lead, in words."""
+
+    def most(self, before: hit_pb2.MaxAction.ValueType) -> hit_pb2.MaxAction.ValueType:
+        """Return the most that the hit may lead to from here on."""
+        return min(before, hit_pb2.MAX_ACTION_LEAD) if self.doubts else before
 
 
 def claim(hit: Standing, member_id: str) -> Result:
@@ -95,6 +114,25 @@ def claim(hit: Standing, member_id: str) -> Result:
     return Result(_next(hit.state, Step.CLAIM))
 
 
+def release(hit: Standing, member_id: str, after: timedelta) -> Result:
+    """The hit goes back to everybody (rule 10).
+
+    Args:
+        hit: as it stands.
+        member_id: who hands it back, or takes it from a verifier who is gone.
+        after: how long no step was taken before somebody other than the verifier may.
+
+    Raises:
+        PlatewardError: HIT_CLAIMED, HIT_STATE.
+    """
+    following = _next(hit.state, Step.RELEASE)
+    if hit.verifier_id != member_id and hit.idle < after:
+        raise _held(
+            f", or release it (ReleaseHit) once nothing was done for {after // timedelta(minutes=1)} minutes"
+        )
+    return Result(following)
+
+
 def compare(
     hit: Standing,
     member_id: str,
@@ -103,7 +141,7 @@ def compare(
     state: hit_pb2.Comparison.ValueType,
     vehicle: hit_pb2.Comparison.ValueType,
 ) -> Result:
-    """The verifier compared picture and entry.
+    """The verifier compared picture and entry; what could not be seen makes it a lead (rule 9).
 
     Raises:
         PlatewardError: HIT_CLAIMED, HIT_STATE, INVALID_ARGUMENT (rule 4).
@@ -121,7 +159,12 @@ def compare(
             errors_pb2.ERROR_REASON_INVALID_ARGUMENT,
             "Characters that cannot be seen verify nothing: look at the plate's crop, or answer different to reject the hit.",
         )
-    return Result(_next(hit.state, Step.FIND_SAME))
+    doubts = (
+        "" if state == hit_pb2.COMPARISON_SAME else "issuing state not seen by the verifier",
+        "" if vehicle == hit_pb2.COMPARISON_SAME else "vehicle not seen by the verifier",
+        "" if hit.pictured else "no picture to compare is kept with the hit",
+    )
+    return Result(_next(hit.state, Step.FIND_SAME), doubts=tuple(doubt for doubt in doubts if doubt))
 
 
 def ask(hit: Standing, member_id: str) -> Result:
@@ -147,12 +190,13 @@ def check_records(
     result: hit_pb2.RecordsResult.ValueType,
     reason: str,
     *,
+    reference: str = "",
     by_switch: bool = False,
 ) -> Result:
     """The verifier asked the records.
 
     Raises:
-        PlatewardError: HIT_CLAIMED, HIT_STATE (also rule 7), INVALID_ARGUMENT (rule 5).
+        PlatewardError: HIT_CLAIMED, HIT_STATE (also rule 7), INVALID_ARGUMENT (rules 5 and 7).
     """
     _is_verifier(hit, member_id, Step.CONFIRM)
     if result in _REFUTED:
@@ -162,6 +206,11 @@ def check_records(
             errors_pb2.ERROR_REASON_HIT_STATE,
             "The originating agency has not confirmed this entry: ask it (RequestConfirmation) and wait for its answer, or record why "
             "that was not practicable.",
+        )
+    if result == hit_pb2.RECORDS_RESULT_CONFIRMED and hit.answer != result and len(reference.strip()) < 3:
+        raise PlatewardError(
+            errors_pb2.ERROR_REASON_INVALID_ARGUMENT,
+            "Say who confirmed it: the number of the reply, or the name of who answered, as the reference.",
         )
     if result == hit_pb2.RECORDS_RESULT_NOT_PRACTICABLE and len(reason.strip()) < 3:
         raise PlatewardError(
@@ -238,8 +287,8 @@ def _wrong(state: State.ValueType) -> PlatewardError:
     )
 
 
-def _held() -> PlatewardError:
+def _held(besides: str = "") -> PlatewardError:
     return PlatewardError(
         errors_pb2.ERROR_REASON_HIT_CLAIMED,
-        "Another member has claimed this hit and verifies it: leave it to them, or take another hit.",
+        f"Another member has claimed this hit and verifies it: leave it to them, or take another hit{besides}.",
     )

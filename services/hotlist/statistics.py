@@ -1,4 +1,7 @@
-"""How often hits were right: by list, camera and pair of characters. Counts only, no plate, no member (R-TRN-2)."""
+"""How often hits were right: by list, camera, kind of match and pair of characters. Counts only, no plate, no member (R-TRN-2).
+
+The hits of two agencies are never added up, nor are two lists of the same ID: another agency's list is named with its owner.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from servicekit.database import Pool
 from services.hotlist.states import UNVERIFIED
 
 _STEP = 500
+_Group = tuple[str, str, str]  # agency, what is grouped, its name
 
 
 class Statistics:
@@ -20,15 +24,21 @@ class Statistics:
         self._pool = pool
         self._clock = clock
 
-    async def rows(self, days: int) -> list[hotlist_pb2.MatchStatistic]:
-        """Return a row for each list, camera and pair of characters (read/entry) that differed, by group and name."""
-        raised: Counter[tuple[str, str]] = Counter()
-        confirmed: Counter[tuple[str, str]] = Counter()
-        rejected: dict[tuple[str, str], Counter[str]] = {}
+    async def rows(self, days: int, agency_id: str | None) -> list[hotlist_pb2.MatchStatistic]:
+        """Return a row for each list, camera, kind and pair of characters (read/entry) that differed, by agency, group and name.
+
+        Args:
+            days: how far back.
+            agency_id: whose hits; none for those of every agency, each apart.
+        """
+        raised: Counter[_Group] = Counter()
+        confirmed: Counter[_Group] = Counter()
+        rejected: dict[_Group, Counter[str]] = {}
         async with self._pool.connection() as connection, connection.cursor("hits") as found:
             await found.execute(
-                "SELECT raised, state, rejection FROM hits WHERE raised_at > %s AND expires_at > %s",
-                (self._clock.now() - timedelta(days=days), self._clock.now()),
+                "SELECT raised, state, rejection FROM hits WHERE raised_at > %s AND expires_at > %s "
+                "AND (%s::text IS NULL OR agency_id = %s)",
+                (self._clock.now() - timedelta(days=days), self._clock.now(), agency_id, agency_id),
             )
             while step := await found.fetchmany(_STEP):
                 for row in step:
@@ -43,8 +53,9 @@ class Statistics:
                             confirmed[group] += 1
         return [
             hotlist_pb2.MatchStatistic(
-                group=group[0],
-                name=group[1],
+                agency_id=group[0],
+                group=group[1],
+                name=group[2],
                 raised=count,
                 confirmed=confirmed[group],
                 rejected=rejected.get(group, {}),
@@ -53,10 +64,13 @@ class Statistics:
         ]
 
 
-def _groups(hit: hit_pb2.Hit) -> set[tuple[str, str]]:
+def _groups(hit: hit_pb2.Hit) -> set[_Group]:
     pairs = {
         ("characters", f"{c.read}/{c.entry}")
         for c in hit.explanation
         if c.match in (hit_pb2.CHARACTER_MATCH_LOOKALIKE, hit_pb2.CHARACTER_MATCH_DIFFERENT)
     }
-    return pairs | {("list", hit.entry.list_id), ("camera", hit.read.camera_id), ("kind", hit.match_kind)}
+    owner = hit.entry.agency_id
+    name = hit.entry.list_id if owner == hit.agency_id else f"{hit.entry.list_id} of {owner}"
+    found = pairs | {("list", name), ("camera", hit.read.camera_id), ("kind", hit.match_kind)}
+    return {(hit.agency_id, *group) for group in found}

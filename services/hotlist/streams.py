@@ -1,6 +1,8 @@
 """Streams of hits as they are raised: at least once, resumable by the number of the last hit dealt with.
 
-An empty cursor starts now. A stream holds one batch at a time, so a slow client costs no memory; it ends when
+An empty cursor starts now, and the first message is that cursor, without a hit: a client that is killed before its first hit
+comes back with it and misses nothing. The last number is that of the newest hit there ever was, so a cursor stays valid when
+hits are destroyed. A stream holds one batch at a time, so a slow client costs no memory; it ends when
 the service drains, and the client comes back with its cursor.
 """
 
@@ -31,7 +33,7 @@ class Streams:
     async def stream(
         self, decision: decision_pb2.Decision | None, cursor: str
     ) -> AsyncIterator[hotlist_pb2.StreamHitsResponse]:
-        """Yield hits after a cursor for as long as the service runs.
+        """Yield hits after a cursor for as long as the service runs; without a cursor, first the one that starts now.
 
         Raises:
             PlatewardError: CURSOR_INVALID.
@@ -43,6 +45,8 @@ class Streams:
                 errors_pb2.ERROR_REASON_CURSOR_INVALID,
                 "The cursor is ahead of this database: send the last one unchanged, or none to start now.",
             )
+        if not cursor:
+            yield hotlist_pb2.StreamHitsResponse(cursor=str(sequence))
         while not self._draining.is_set():
             moment = self._waker.moment
             batch = await self._hits.after(decision, sequence, BATCH)

@@ -4,7 +4,7 @@ Every state has its own way to its switch, behind its own agreement; this is the
 HTTP contract:
 
 ``POST <url>/confirmations`` with ``{"id", "attempt", "urgency": "urgent" | "routine", "due_at", "asked_by", "plate", "state", "category",
-"case_number", "list", "seen_at"}`` → any 2xx: taken. The same ID and attempt again is the same request.
+"case_number", "list", "ori", "nic", "vin", "seen_at"}`` → any 2xx: taken. The same ID and attempt again is the same request.
 
 ``GET <url>/confirmations/<id>`` → 404 or ``{"status": "waiting"}``: nothing yet; ``{"status": "in-process", "until"}``; or ``{"status": "confirmed" |
 "not-in-force" | "other-vehicle", "by", "reference", "note"}``. Times are RFC 3339. When a token is set, ``Authorization: Bearer``.
@@ -96,7 +96,8 @@ class HttpSwitch:
         body = {
             "id": inquiry.confirmation_id, "attempt": inquiry.attempt, "due_at": inquiry.due_at.isoformat(), "asked_by": inquiry.asked_by,
             "urgency": hit_pb2.Urgency.Name(inquiry.urgency).removeprefix("URGENCY_").lower(), "plate": entry.plate, "state": entry.state,
-            "category": entry.category, "case_number": entry.case_number, "list": entry.list_id, "seen_at": inquiry.seen_at.isoformat(),
+            "category": entry.category, "case_number": entry.case_number, "list": entry.list_id, "ori": entry.ori, "nic": entry.nic, "vin": entry.vin,
+            "seen_at": inquiry.seen_at.isoformat(),
         }  # fmt: skip
         await self._call("POST", self._url, body)
 

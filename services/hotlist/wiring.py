@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 from plateward.hotlist.v1 import hotlist_pb2
+from servicekit.certificates import CertificateStore
 from servicekit.crypto import load_or_create_key
 from servicekit.database import migrate, open_pool
 from servicekit.kit import Kit
 from servicekit.server import Service, Wired
 from servicekit.waker import Waker
 from services.hotlist.confirmations import Confirmations
+from services.hotlist.destruction import Destruction, signing_key
 from services.hotlist.entries import Entries
 from services.hotlist.hits import Hits
 from services.hotlist.importing import Importer
@@ -46,6 +49,7 @@ async def wire(settings: HotlistSettings, kit: Kit) -> AsyncIterator[Wired]:
         )  # fmt: skip
         lists = Lists(pool, kit.clock)
         key = load_or_create_key(settings.key_file) if settings.key_file else None
+        signer = signing_key(key) if key is not None else None
         reads = kit.channel(settings.reads_target)
         pictures = Pictures(pool, reads, kit.clock, key)
         parts = Parts(
@@ -55,19 +59,23 @@ async def wire(settings: HotlistSettings, kit: Kit) -> AsyncIterator[Wired]:
             streams=Streams(hits, waker, kit.draining, settings.stream_poll_seconds),
             new_id=kit.new_id,
             of_lists=ListParts(
-                Importer(pool, kit.clock, settings.entry_max_days),
+                Importer(pool, kit.clock, settings.entry_max_days, settings.official_lists),
                 lists,
                 Statistics(pool, kit.clock),
             ),
             pictures=pictures,
+            certificates=CertificateStore(pool),
+            release_after=timedelta(minutes=settings.claim_minutes),
+            verifier_key=str(signer.verifier) if signer is not None else "",
         )
         webhooks = Webhooks(
             pool, hits, kit.remote_audit().append, kit.clock, key=key,
             allowed=settings.webhook_networks, ca=settings.webhook_ca,
         )  # fmt: skip
-        keeping = Keeping(kit.channel(settings.access_target), pool, kit.clock)
+        keeping = Keeping(kit.channel(settings.access_target))
+        destruction = Destruction(pool, kit.clock, keeping, reads, kit.remote_audit().append, signer)
         matcher = Matcher(pool, kit.clock, kit.new_id, settings.match_min_weight, keeping=keeping)
-        kit.spawn(keeping.run(settings.destroy_interval_seconds), "keeping")
+        kit.spawn(destruction.run(settings.destroy_interval_seconds), "destruction")
         kit.spawn(lists.watch(), "lists")
         kit.spawn(pictures.run(settings.stream_poll_seconds), "pictures")
         kit.spawn(waker.run(), "waker")

@@ -4,9 +4,11 @@ Rules
 -----
 1. A canvass shows people who did nothing: it goes step by step (count, rows, pictures), each step is asked for by itself,
    decided and recorded, and its receipt is in hand before its rows leave.
-2. Where the decision asks for a second person, a request without an approval is refused.
-3. Never more rows than the decision allows; the count tells how many there are beyond them.
+2. What touches more cameras than one person may look at is refused until a second person approves it (``width.py``).
+3. Never more rows than the decision allows; the count tells how many there are beyond them. A plate's reads are shown all or not
+   at all, but for a plate that alone has more than the limit: its count tells.
 4. Plates are grouped by their look-alike key: one vehicle that was read as 8ABC123 here and BABC123 there is one.
+   A read counts for one scene, also where scenes overlap: once at two of them is no journey.
 5. The obligations and the expiry are predicates of every arm, as for a search.
 """
 
@@ -33,10 +35,17 @@ from services.reads.predicates import BY_TIME, Arm, Where, between, inside
 from services.reads.records import Records
 from services.reads.rows import read_of, shown
 from services.reads.search import Search, mask
+from services.reads.width import narrow_enough
 
 MOST_ROWS = 1000
 _PART = 50
 _TARGETS = 2000
+# Of plates in order, those whose reads all fit; the first one in any case.
+_WHOLE = (
+    "found AS (SELECT * FROM (SELECT *, sum(reads) OVER (ORDER BY weight DESC, last_at DESC, plate_key) AS so_far FROM weighed) "
+    "AS summed WHERE so_far <= %s OR so_far = reads)"
+)
+_GROUPS = "ORDER BY weight DESC, last_at DESC, plate_key, seen_at, read_id LIMIT %s"
 _STEPS = {
     reads_pb2.CANVASS_STEP_COUNT: "count",
     reads_pb2.CANVASS_STEP_ROWS: "rows",
@@ -61,7 +70,9 @@ class Canvass:
         Raises:
             PlatewardError: DENIED_BY_POLICY (rule 2), AUDIT_UNAVAILABLE.
         """
-        second_person(call.decision, request.approval_id)
+        await narrow_enough(
+            self._pool, call.decision, owners=request.owner_agency_ids, areas=[request.scene.area]
+        )
         looked = await self._looked(
             call, request.scene, request.owner_agency_ids, request.purpose.case_number
         )
@@ -90,14 +101,14 @@ class Canvass:
         Raises:
             PlatewardError: DENIED_BY_POLICY (rule 2), INVALID_ARGUMENT: more scenes are asked for than there are.
         """
-        second_person(call.decision, request.approval_id)
+        await narrow_enough(self._pool, call.decision, areas=[scene.area for scene in request.scenes])
         if request.at_least > len(request.scenes):
             raise PlatewardError(
                 errors_pb2.ERROR_REASON_INVALID_ARGUMENT,
                 f"at_least is {request.at_least} and there are {len(request.scenes)} scenes: lower it, or add scenes.",
             )
         parts, values = [], list[Any]()
-        for number, scene in enumerate(request.scenes):
+        for number, scene in enumerate(request.scenes, 1):
             for arm in await self._looked(call, scene, (), request.purpose.case_number):
                 columns, column_values = shown(arm)
                 parts.append(
@@ -108,13 +119,21 @@ class Canvass:
             return []
         statement = (
             f"WITH seen AS MATERIALIZED ({' UNION ALL '.join(parts)}), "  # noqa: S608
-            "found AS (SELECT plate_key, count(DISTINCT scene) AS scenes, max(seen_at) AS last_at FROM seen GROUP BY plate_key "
-            "HAVING count(DISTINCT scene) >= %s ORDER BY scenes DESC, last_at DESC, plate_key LIMIT %s) "
-            "SELECT seen.*, found.scenes AS weight, found.last_at FROM seen JOIN found USING (plate_key) "
-            "ORDER BY found.scenes DESC, found.last_at DESC, plate_key, seen_at, read_id LIMIT %s"
+            "once AS (SELECT DISTINCT ON (agency_id, read_id) seen.*, scenes FROM seen JOIN (SELECT agency_id, read_id, "
+            "array_agg(DISTINCT scene ORDER BY scene) AS scenes FROM seen GROUP BY agency_id, read_id) AS numbered "
+            "USING (agency_id, read_id)), "
+            "weighed AS (SELECT plate_key, count(DISTINCT scene) AS weight, count(DISTINCT (agency_id, read_id)) AS reads, "
+            "max(seen_at) AS last_at FROM seen GROUP BY plate_key "
+            "HAVING count(DISTINCT scene) >= %s AND count(DISTINCT (agency_id, read_id)) >= %s), "
+            f"{_WHOLE} SELECT once.*, weight, reads, last_at FROM once JOIN found USING (plate_key) {_GROUPS}"
         )
         most = most_rows(call.decision)
-        return await self._grouped(call, statement, [*values, request.at_least, most, most])
+        groups = await self._groups(statement, [*values, *[request.at_least] * 2, most, most])
+        # Of a plate that is cut at the limit, what is left does not tell.
+        at_several = [
+            rows for rows in groups if len(rows) < rows[0]["reads"] or _apart(rows) >= request.at_least
+        ]
+        return self._told(call, at_several)
 
     async def companions(
         self, request: reads_pb2.FindCompanionsRequest, call: CallContext
@@ -124,11 +143,11 @@ class Canvass:
         Raises:
             PlatewardError: DENIED_BY_POLICY (rule 2), INVALID_ARGUMENT: no whole plate.
         """
-        second_person(call.decision, request.approval_id)
+        await narrow_enough(self._pool, call.decision)
         key, within = canonical(parse_exact(request.plate)), timedelta(seconds=request.within_s)
         start, end = instant(request.window.start), instant(request.window.end)
-        looked = await self._search.arms(call.decision, call.subject, (), request.purpose.case_number)
-        looked = [arm for arm in looked if arm.table == "reads"]
+        # Without the case: what travelled along is compared within the table of reads, also what a hold keeps besides.
+        looked = await self._search.arms(call.decision, call.subject)
         if not looked:
             return []
         arm = looked[0]
@@ -142,10 +161,9 @@ class Canvass:
             f"WHERE {beside.where.sql} AND reads.agency_id = target.agency_id AND reads.camera_id = target.camera_id "
             f"AND seen_at BETWEEN target.seen_at - %s::interval AND target.seen_at + %s::interval AND {BY_TIME} BETWEEN "
             "((target.seen_at - %s::interval) AT TIME ZONE 'UTC') AND ((target.seen_at + %s::interval) AT TIME ZONE 'UTC')) AS beside), "
-            "found AS (SELECT plate_key, count(DISTINCT camera_id) AS cameras, max(seen_at) AS last_at FROM seen GROUP BY plate_key "
-            "HAVING count(DISTINCT camera_id) >= %s ORDER BY cameras DESC, last_at DESC, plate_key LIMIT %s) "
-            "SELECT seen.*, found.cameras AS weight, found.last_at FROM seen JOIN found USING (plate_key) "
-            "ORDER BY found.cameras DESC, found.last_at DESC, plate_key, seen_at, read_id LIMIT %s"
+            "weighed AS (SELECT plate_key, count(DISTINCT camera_id) AS weight, count(*) AS reads, max(seen_at) AS last_at "
+            "FROM seen GROUP BY plate_key HAVING count(DISTINCT camera_id) >= %s), "
+            f"{_WHOLE} SELECT seen.*, weight, reads, last_at FROM seen JOIN found USING (plate_key) {_GROUPS}"
         )
         most = most_rows(call.decision)
         values = [
@@ -155,7 +173,7 @@ class Canvass:
             *beside.where.parameters,
             *[within] * 4,
         ]
-        return await self._grouped(call, statement, [*values, request.at_least, most, most])
+        return self._told(call, await self._groups(statement, [*values, request.at_least, most, most]))
 
     # ---------------------------------------------------------------- private
 
@@ -193,23 +211,29 @@ class Canvass:
             )
             return first, await found.fetchall()
 
-    async def _grouped(
-        self, call: CallContext, statement: str, values: list[Any]
-    ) -> list[reads_pb2.ScenePlate]:
+    async def _groups(self, statement: str, values: list[Any]) -> list[list[dict[str, Any]]]:
+        """Return the rows of each plate, in the order of the statement."""
         async with self._pool.connection() as connection:
             found = await connection.execute(statement, values)
             rows = await found.fetchall()
-        masked = call.decision.obligations.masked_fields if call.decision is not None else ()
-        groups: dict[str, list[read_pb2.Read]] = {}
+        groups: dict[str, list[dict[str, Any]]] = {}
         for row in rows:
-            read = read_of(row)
-            groups.setdefault(row["plate_key"], []).append(read)
+            groups.setdefault(row["plate_key"], []).append(row)
+        return list(groups.values())
+
+    @staticmethod
+    def _told(call: CallContext, groups: Sequence[list[dict[str, Any]]]) -> list[reads_pb2.ScenePlate]:
+        masked = call.decision.obligations.masked_fields if call.decision is not None else ()
         plates = []
-        for reads in groups.values():
+        for rows in groups:
+            reads = [read_of(row) for row in rows]
             [(text, _)] = Counter(read.plate.text for read in reads).most_common(1)
             for read in reads:
                 mask(read, masked)
-            plates.append(reads_pb2.ScenePlate(plate=text, reads=reads))
+            scenes = sorted({number for row in rows for number in row.get("scenes", ())})
+            plates.append(
+                reads_pb2.ScenePlate(plate=text, reads=reads, scenes=scenes, count=rows[0]["reads"])
+            )
             call.returned(read.read_id for read in reads)
         return plates
 
@@ -228,18 +252,22 @@ class Canvass:
         return await self._records.step(call, ids, count, what=what, action=action_pb2.ACTION_CANVASS)
 
 
-def second_person(decision: decision_pb2.Decision | None, approval_id: str) -> None:
-    """Refuse what needs a second person's approval and has none (rule 2).
+def _apart(rows: Sequence[dict[str, Any]]) -> int:
+    """Return at how many scenes a plate was seen when each read counts for one of them (a largest matching)."""
+    taken: dict[int, int] = {}
 
-    Raises:
-        PlatewardError: DENIED_BY_POLICY.
-    """
-    if decision is not None and decision.obligations.second_approver and not approval_id:
-        raise PlatewardError(
-            errors_pb2.ERROR_REASON_DENIED_BY_POLICY,
-            "This is wide: a second person must approve it first. Ask for an approval, then send the same request with its ID.",
-            metadata={"rule": "agency.second-person", "policy_version": decision.policy_version},
-        )
+    def place(at: int, tried: set[int]) -> bool:
+        for scene in rows[at]["scenes"]:
+            if scene not in tried:
+                tried.add(scene)
+                if scene not in taken or place(taken[scene], tried):
+                    taken[scene] = at
+                    return True
+        return False
+
+    for at in range(len(rows)):
+        place(at, set())
+    return len(taken)
 
 
 def most_rows(decision: decision_pb2.Decision | None) -> int:

@@ -5,12 +5,15 @@ Rules
 1. The camera is registered to the calling agency and active.
 2. The time is at most five minutes ahead (a clock that runs fast) and not older than retention: what retention
    would hide at once is not stored at all.
-3. Text is in normal form with one confidence a character. An unreadable plate is stored and never searched.
+3. Text is in normal form with one confidence a character. Of an unreadable plate no text is stored, neither as read nor as held
+   possible: what was not trusted enough to be given is not kept by a side door. It is compared with the address-confidentiality
+   list before it is left out.
 4. Pictures are JPEG; those that their own schedule would hide at once are not kept.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,7 +21,7 @@ from uuid import UUID
 
 from plates.lookalike import canonical
 from plates.normal import PlateError, normalize
-from plateward.common.v1 import errors_pb2, types_pb2
+from plateward.common.v1 import errors_pb2, recognition_pb2, types_pb2
 from plateward.reads.v1 import read_pb2, reads_pb2
 from services.reads.crops import crop_key
 from services.reads.rows import Row
@@ -41,6 +44,8 @@ class Accepted:
     """A read that may be stored, with its pictures."""
 
     row: Row
+    texts: frozenset[str]
+    """All that the plate may be, in normal form, also what is not stored: compared with the address-confidentiality list."""
     plate_jpeg: bytes
     vehicle_jpeg: bytes
 
@@ -94,7 +99,7 @@ def check(
             state=read.plate.state,
             vehicle_type=read.vehicle.type,
             colour=read.vehicle.colour,
-            plate_reading=read.plate.SerializeToString(deterministic=True),
+            plate_reading=_reading(read.plate, plate).SerializeToString(deterministic=True),
             vehicle_reading=read.vehicle.SerializeToString(deterministic=True),
             plate_crop=crop_key(agency_id, seen_at, str(read_id), "plate")
             if new.plate_jpeg and pictured
@@ -105,6 +110,7 @@ def check(
             model_version=read.model_version,
             frames=read.frames,
         ),
+        _texts(read.plate),
         new.plate_jpeg,
         new.vehicle_jpeg,
     )
@@ -157,6 +163,26 @@ def _plate(read: read_pb2.Read) -> str:
             "characters must hold one item for each character of the text, or none",
         )
     return plate
+
+
+def _reading(given: recognition_pb2.PlateReading, plate: str) -> recognition_pb2.PlateReading:
+    """Return what is kept of a reading (rule 3)."""
+    if plate:
+        return given
+    kept = recognition_pb2.PlateReading()
+    kept.CopyFrom(given)
+    for name in ("text", "characters", "candidates"):
+        kept.ClearField(name)
+    return kept
+
+
+def _texts(given: recognition_pb2.PlateReading) -> frozenset[str]:
+    found = set()
+    for text in (given.text, "".join(c.value for c in given.characters), *(c.text for c in given.candidates)):
+        # What has no normal form is on no list.
+        with contextlib.suppress(PlateError):
+            found.add(normalize(text))
+    return frozenset(found)
 
 
 def _told(span: timedelta) -> str:

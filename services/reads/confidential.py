@@ -4,8 +4,8 @@ Rules
 -----
 1. The list is kept as HMAC-SHA-256 of each plate's normal form under a key that the database does not hold: who reads the
    table learns no plate, and cannot try out the few million that there are.
-2. A read is dropped at ingest, pictures and all, when its text or any text that the reader held possible is on the list.
-   It is counted as withheld, and nothing else about it is kept or told.
+2. A read is dropped at ingest, pictures and all, when its text or any text that the reader held possible is on the list, also
+   when the reader trusted none of them (``checks.py``). It is counted as withheld, and nothing else about it is kept or told.
 3. A new list replaces the old one at once, for every replica. What was stored earlier of its plates is destroyed by the next round
    of destruction (``purge.py``), with a certificate of its own; what a hold keeps stays in the hold store, as ever.
 """
@@ -20,7 +20,8 @@ from typing import Any
 
 from psycopg import AsyncConnection, sql
 
-from plateward.common.v1 import errors_pb2
+from plateward.common.v1 import errors_pb2, options_pb2
+from plateward.reads.v1 import reads_pb2
 from servicekit.database import Pool
 from servicekit.errors import PlatewardError
 from services.reads.checks import Accepted
@@ -31,9 +32,11 @@ _WANT = (
     "INSERT INTO confidential_sweeps (agency_id, wanted_at) VALUES (%s, clock_timestamp()) "
     "ON CONFLICT (agency_id) DO UPDATE SET wanted_at = excluded.wanted_at"
 )
-# A batch that was compared with the list before may still be on its way into the table.
+# A batch that was compared with the list before may still be on its way into the table: as long as its call lasts at most, which
+# began before the new list was committed, and as long again for that commit and for the batch's own.
 _DUE = "SELECT wanted_at FROM confidential_sweeps WHERE agency_id = %s AND wanted_at < clock_timestamp() - %s"
-_SETTLED = timedelta(seconds=10)
+_INGEST = reads_pb2.DESCRIPTOR.services_by_name["ReadsService"].methods_by_name["IngestReads"]
+_SETTLED = 2 * timedelta(milliseconds=_INGEST.GetOptions().Extensions[options_pb2.rule].deadline_ms)
 _STEP = 10_000
 
 
@@ -111,9 +114,7 @@ class Confidential:
         """Return the reads of which no text is on the agency's list."""
         if self._key is None or not reads:
             return list(reads)
-        of_read = [
-            [digest(self._key, text) for text in (a.row.plate, *a.row.candidates) if text] for a in reads
-        ]
+        of_read = [[digest(self._key, text) for text in accepted.texts] for accepted in reads]
         async with self._pool.connection() as connection:
             found = await connection.execute(
                 "SELECT digest FROM confidential_plates WHERE agency_id = %s AND digest = ANY(%s::bytea[])",

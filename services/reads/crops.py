@@ -69,6 +69,32 @@ class Crops:
             if isinstance(end, BaseException):
                 raise end
 
+    async def copy(self, pictures: Mapping[str, str]) -> set[str]:
+        """Copy pictures, target to source, some at once; return the targets whose source was there.
+
+        Each is opened and sealed again, since a blob opens under its own key only.
+
+        Raises:
+            PlatewardError: STORAGE_UNAVAILABLE: some may have been copied.
+        """
+        there: set[str] = set()
+        waiting = iter(pictures.items())
+
+        async def work() -> None:
+            for target, source in waiting:
+                picture = await self.get(source)
+                if picture is not None:
+                    await self.put({target: picture})
+                    there.add(target)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(_AT_ONCE, len(pictures))):
+                    group.create_task(work())
+        except BaseExceptionGroup as faults:
+            raise faults.exceptions[0] from faults
+        return there
+
     async def get(self, key: str) -> bytes | None:
         """Return the picture under a key; ``None`` where there is none.
 

@@ -3,7 +3,8 @@
 Rules
 -----
 1. A line is JSON: number, time, who, of which agency, what was done, and the SHA-256 of the line before it.
-2. Each line is recorded in the audit log with its digest before it is written; its receipt is kept beside it.
+2. Each line is recorded in the audit log with its digest before it is written; its receipt is kept beside it. The line names
+   the event that records it, so that a receipt of another event, however genuine, does not pass for its own.
 3. Lines are only added. Who takes the chain out of the database takes out what proves it.
 """
 
@@ -19,6 +20,7 @@ from psycopg import AsyncConnection
 from plateward.audit.v1 import event_pb2
 from servicekit.clock import Clock
 from servicekit.context import CallContext
+from servicekit.ids import new_id
 from services.reads.records import Records
 
 
@@ -42,8 +44,9 @@ class Custody:
         )
         last = await found.fetchone()
         line = last["line"] + 1 if last is not None else 1
+        event_id = new_id(self._clock)
         entry = {
-            "line": line, "at": self._clock.now().isoformat(), "hold": str(hold_id), "what": what, **detail,
+            "line": line, "event": event_id, "at": self._clock.now().isoformat(), "hold": str(hold_id), "what": what, **detail,
             "member": call.subject.member_id, "name": call.subject.member_name, "agency": call.subject.agency_id,
             "workload": call.subject.workload, "request": call.request_id,
             "previous": bytes(last["digest"]).hex() if last is not None else "",
@@ -53,7 +56,7 @@ class Custody:
         change = event_pb2.Change(
             kind="custody", target=str(hold_id), summary=f"line {line}: {what}", after_digest=digest
         )
-        receipt = await self._records.change(call, change)
+        receipt = await self._records.change(call, change, event_id=event_id)
         await connection.execute(
             "INSERT INTO custody (hold_id, line, entry, digest, receipt) VALUES (%s, %s, %s, %s, %s)",
             (hold_id, line, text, digest, receipt.SerializeToString(deterministic=True)),

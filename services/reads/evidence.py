@@ -1,6 +1,6 @@
 """Evidence packages: what a hold keeps, fit to be booked on portable media (R-RET-3).
 
-A package is a tar of a BagIt bag (RFC 8493) with SHA-256 manifests. Its payload is a readable cover sheet, the hold, the reads
+A package is a tar of a BagIt 1.0 bag (RFC 8493) with SHA-256 manifests. Its payload is a readable cover sheet, the hold, the reads
 as JSON, their pictures, the chain of custody and the audit log's receipt of each of its lines. ``signature.note`` beside the
 manifests is a C2SP signed note over the tag manifest, which covers everything else.
 
@@ -23,7 +23,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import bagit
 from google.protobuf import json_format
 
 from plateward.audit.v1 import event_pb2
@@ -31,6 +30,7 @@ from plateward.common.v1 import action_pb2, receipt_pb2, types_pb2
 from plateward.reads.v1 import read_pb2, reads_pb2
 from servicekit.clock import Clock
 from servicekit.context import CallContext
+from services.reads.bagging import make_bag
 from services.reads.cover import cover_sheet
 from services.reads.crops import Crops
 from services.reads.holds import Holds, Kept
@@ -122,8 +122,7 @@ class Evidence:
             "Internal-Sender-Identifier": kept.hold.case_number, "External-Description": f"{count} reads under a legal hold",
             "Bagging-Date": f"{self._clock.now():%Y-%m-%d}", "Contact-Name": kept.hold.authority,
         }  # fmt: skip
-        bagit.make_bag(str(bag), {name: _line(text) for name, text in info.items()}, checksums=["sha256"])
-        digest = hashlib.sha256((bag / "tagmanifest-sha256.txt").read_bytes()).digest()
+        digest = make_bag(bag, {name: _line(text) for name, text in info.items()})
         facts = {
             "hold": kept.hold.hold_id, "case": kept.hold.case_number, "agency": agency_id, "reads": count,
             "made at": self._clock.now().isoformat(), "tagmanifest-sha256": digest.hex(),

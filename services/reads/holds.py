@@ -5,20 +5,26 @@ Rules
 1. A hold names who ordered it, the case and when it must be looked at again; it preserves for the defence and for civil
    parties as well as for the prosecution.
 2. Placing copies the reads and their pictures to the hold store and is complete when it returns: destruction that comes a
-   moment later finds them there. It is all or nothing: a read that is not there, or has expired, refuses the hold.
+   moment later finds them there. It is all or nothing: a read that is not there, or has expired, refuses the hold. By plate it
+   takes what is there when it is asked for.
 3. Placing, releasing and destroying take the same lock of the agency: never is a read both destroyed and held.
-4. A hold keeps until it is released, also past its review date; lists say which are overdue. What is released goes with the
-   next destruction where retention would have destroyed it.
-5. A picture that is copied is doomed until the hold is committed: a crash in between leaves nothing behind for ever.
+4. A hold keeps until it is released, also past its review date (``reviews.py`` puts that on record); whoever looks at it gives it
+   a new date with the reason. What is released goes with the next destruction where retention would have destroyed it.
+5. Pictures are copied first, with neither lock nor connection held (``held_pictures.py``); then, under the lock, the reads are
+   looked for again: what was destroyed meanwhile refuses the hold, what has only expired meanwhile is held, for it was alive
+   when it was asked for. The lock is held for rows only, and one connection waits for it, however many holds are placed at once.
 6. What another hold keeps already can be held again, by its ID or plate.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -32,8 +38,9 @@ from servicekit.database import Pool
 from servicekit.errors import PlatewardError
 from servicekit.ids import new_id
 from servicekit.times import instant
-from services.reads.crops import Crops, held_key
+from services.reads.crops import Crops
 from services.reads.custody import Custody
+from services.reads.held_pictures import HeldPictures
 from services.reads.matching import parse_exact
 from services.reads.predicates import Arm, Where, arms
 from services.reads.purge_store import hold_lock
@@ -41,7 +48,7 @@ from services.reads.retention import Retention
 from services.reads.rows import COLUMNS, shown
 
 MOST_READS = 10_000
-_COPY_PATIENCE = timedelta(hours=1)
+_MOST_TRIES = 3
 _NAMES = ", ".join(COLUMNS)
 _VALUES = ", ".join(f"%({name})s" for name in COLUMNS)
 _HOLD = "SELECT holds.*, (SELECT count(*) FROM hold_reads WHERE hold_reads.hold_id = holds.hold_id) AS reads FROM holds "
@@ -64,7 +71,8 @@ class Holds:
     ) -> None:
         self._pool = pool
         self._clock = clock
-        self._crops = crops
+        self._pictures = HeldPictures(pool, clock, crops)
+        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._retention = retention
         self._custody = custody
 
@@ -76,15 +84,44 @@ class Holds:
         """
         asked = self._asked(request)
         own = call.subject.agency_id
-        looked = [arm.asked(asked) for arm in await self._arms(own, call.decision)]
-        async with self._pool.connection() as connection, connection.transaction():
-            await hold_lock(connection, own)
+        bounds = await self._arms(own, call.decision)
+        async with self._pool.connection() as connection:
+            there = await _find(connection, [arm.asked(asked) for arm in bounds], own)
+        _complete(request, there)
+        # The same bounds again: what expires while pictures are copied was alive when it was asked for.
+        looked = [
+            arm.asked(_Ask("read_id = ANY(%s::uuid[])", [[row["read_id"] for row in there]]))
+            for arm in bounds
+        ]
+        for _ in range(_MOST_TRIES):
+            copied = await self._pictures.copy(own, there)
+            try:
+                return await self._placed(request, call, looked, copied)
+            except _CopyGoneError:
+                # What another hold kept may have been let go of meanwhile: then its pictures are to be copied as well.
+                async with self._pool.connection() as connection:
+                    there = await _find(connection, looked, own)
+        raise PlatewardError(
+            errors_pb2.ERROR_REASON_STORAGE_UNAVAILABLE,
+            "Pictures could not be copied in time to be held: nothing was held; try again.",
+            retry_after=5.0,
+        )
+
+    async def _placed(
+        self,
+        request: reads_pb2.PlaceHoldRequest,
+        call: CallContext,
+        looked: Sequence[Arm],
+        copied: Mapping[str, bool],
+    ) -> reads_pb2.Hold:
+        own = call.subject.agency_id
+        async with self._turn(own) as connection:
             rows = await _find(connection, looked, own)
             _complete(request, rows)
+            if not await self._pictures.keep(connection, own, rows, copied):
+                raise _CopyGoneError
             hold_id = UUID(new_id(self._clock))
-            copied = await self._copy_pictures(own, rows)
             await self._write(connection, hold_id, request.hold, own, rows)
-            await connection.execute("DELETE FROM doomed_blobs WHERE key = ANY(%s)", (copied,))
             await self._custody.add(
                 connection, hold_id, call, "hold placed", reads=len(rows), authority=request.hold.authority,
                 case=request.hold.case_number, reads_digest=_digest(rows),
@@ -98,8 +135,7 @@ class Holds:
             PlatewardError: NOT_FOUND: the agency has no such hold in force.
         """
         own = call.subject.agency_id
-        async with self._pool.connection() as connection, connection.transaction():
-            await hold_lock(connection, own)
+        async with self._turn(own) as connection:
             ended = await connection.execute(
                 "UPDATE holds SET released_at = %s, release_reason = %s "
                 "WHERE hold_id = %s::uuid AND agency_id = %s AND released_at IS NULL",
@@ -108,6 +144,29 @@ class Holds:
             if not ended.rowcount:
                 raise _no_such_hold()
             await self._custody.add(connection, UUID(hold_id), call, "hold released", reason=reason)
+            return await self._one(connection, own, UUID(hold_id))
+
+    async def review(
+        self, hold_id: str, review_at: datetime, reason: str, call: CallContext
+    ) -> reads_pb2.Hold:
+        """Give a hold that goes on a new review date; the chain of custody says who did, why, and what it was before.
+
+        Raises:
+            PlatewardError: NOT_FOUND: the agency has no such hold in force; INVALID_ARGUMENT: the date has passed.
+        """
+        own = call.subject.agency_id
+        self._ahead(review_at)
+        async with self._turn(own) as connection:
+            before = await self._one(connection, own, UUID(hold_id))
+            if before.HasField("released_at"):
+                raise _no_such_hold()
+            await connection.execute(
+                "UPDATE holds SET review_at = %s WHERE hold_id = %s", (review_at, before.hold_id)
+            )
+            await self._custody.add(
+                connection, UUID(hold_id), call, "hold reviewed", reason=reason, authority=before.authority,
+                review_before=instant(before.review_at).isoformat(), review_at=review_at.isoformat(),
+            )  # fmt: skip
             return await self._one(connection, own, UUID(hold_id))
 
     async def listed(self, agency_id: str, *, with_released: bool) -> list[reads_pb2.Hold]:
@@ -125,8 +184,7 @@ class Holds:
         Raises:
             PlatewardError: NOT_FOUND, AUDIT_UNAVAILABLE.
         """
-        async with self._pool.connection() as connection, connection.transaction():
-            await hold_lock(connection, agency_id)
+        async with self._turn(agency_id) as connection:
             hold = await self._one(connection, agency_id, UUID(hold_id))
             if hold.HasField("released_at"):
                 raise _no_such_hold()
@@ -142,16 +200,30 @@ class Holds:
 
     # ---------------------------------------------------------------- private
 
+    @asynccontextmanager
+    async def _turn(self, agency_id: str) -> AsyncIterator[AsyncConnection[Any]]:
+        """Give a transaction with the agency's lock; one connection of a replica at most waits for it."""
+        async with (
+            self._turns[agency_id],
+            self._pool.connection() as connection,
+            connection.transaction(),
+        ):
+            await hold_lock(connection, agency_id)
+            yield connection
+
     async def _arms(self, own: str, decision: decision_pb2.Decision | None) -> list[Arm]:
         version = decision.policy_version if decision is not None else ""
         return arms(decision, await self._retention.alive([own], version))
 
-    def _asked(self, request: reads_pb2.PlaceHoldRequest) -> _Ask:
-        if instant(request.hold.review_at) <= self._clock.now():
+    def _ahead(self, review_at: datetime) -> None:
+        if review_at <= self._clock.now():
             raise PlatewardError(
                 errors_pb2.ERROR_REASON_INVALID_ARGUMENT,
                 "The review date has passed: give the day on which someone must look at the hold again.",
             )
+
+    def _asked(self, request: reads_pb2.PlaceHoldRequest) -> _Ask:
+        self._ahead(instant(request.hold.review_at))
         if bool(request.read_ids) == bool(request.plate):
             raise PlatewardError(
                 errors_pb2.ERROR_REASON_INVALID_ARGUMENT,
@@ -169,27 +241,6 @@ class Holds:
             "(plate = %s OR candidates @> %s) AND seen_at >= %s AND seen_at < %s",
             [plate, [plate], instant(request.window.start), instant(request.window.end)],
         )
-
-    async def _copy_pictures(self, agency_id: str, rows: Sequence[dict[str, Any]]) -> list[str]:
-        wanted = {}
-        for row in rows:
-            for column, kind in (("plate_crop", "plate"), ("vehicle_crop", "vehicle")):
-                key = held_key(agency_id, str(row["read_id"]), kind)
-                if row[column] and row[column] != key:
-                    wanted[key] = (row, column)
-        if not wanted:
-            return []
-        async with self._pool.connection() as connection:
-            await connection.execute(
-                "INSERT INTO doomed_blobs (key, due_at) SELECT unnest(%s::text[]), %s ON CONFLICT DO NOTHING",
-                (list(wanted), self._clock.now() + _COPY_PATIENCE),
-            )
-        for key, (row, column) in wanted.items():
-            picture = await self._crops.get(row[column])
-            if picture is not None:
-                await self._crops.put({key: picture})
-            row[column] = key if picture is not None else ""
-        return list(wanted)
 
     async def _write(
         self,
@@ -211,10 +262,10 @@ class Holds:
                 "%(held_at)s) ON CONFLICT DO NOTHING",
                 [{**row, "held_at": now} for row in rows],
             )
-            await cursor.executemany(
-                "INSERT INTO hold_reads (hold_id, agency_id, read_id) VALUES (%s, %s, %s)",
-                [(hold_id, own, row["read_id"]) for row in rows],
-            )
+        await connection.execute(
+            "INSERT INTO hold_reads (hold_id, agency_id, read_id) SELECT %s, %s, unnest(%s::uuid[])",
+            (hold_id, own, [row["read_id"] for row in rows]),
+        )
 
     async def _one(self, connection: AsyncConnection[Any], own: str, hold_id: UUID) -> reads_pb2.Hold:
         found = await connection.execute(_HOLD + "WHERE agency_id = %s AND hold_id = %s", (own, hold_id))
@@ -222,6 +273,10 @@ class Holds:
         if row is None:
             raise _no_such_hold()
         return _hold(row)
+
+
+class _CopyGoneError(Exception):
+    """A copy was taken away before its hold was committed: copy again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,25 +1,33 @@
 """How plate text is asked for: exact, by pattern, by look-alikes, and among the reader's other candidates.
 
-Classes, best first: the text itself (0), a look-alike of it (1), a text that the reader held possible (2).
-The class is an SQL expression, so that pages are keyset pages; within a class the newest comes first. All classes are found
-by the grams of ``grams.py`` in one look.
+Classes, best first: the text itself (0), a look-alike of it that folds to the same key (1), a text that the reader held
+possible (2), and, for whole plates, a text that differs in one character of the wider likeness of ``plates/lookalike.py``,
+such as 3 for 8 or F for E, which fold into nothing (3). Where look-alikes are asked for, what the reader held possible is
+compared by its key too. The class is an SQL expression, so that pages are keyset pages; within a class the newest comes first.
+All classes are found by the grams of ``grams.py`` in one look. Why a read is in its class is told by ``reasons.py``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from plates.explain import Verdict, explain
-from plates.lookalike import canonical
+from plates.lookalike import CLASSES, canonical
+from plates.neighbours import neighbours
 from plates.normal import PlateError, normalize
 from plates.pattern import Literal, OneOf, Part, Pattern, PatternError, parse_pattern
 from plateward.common.v1 import errors_pb2
-from plateward.reads.v1 import read_pb2
 from servicekit.errors import PlatewardError
-from services.reads.grams import pattern_grams
+from services.reads.grams import pattern_grams, whole_gram
 
-SAME, LOOKALIKE, CANDIDATE = 0, 1, 2
+SAME, LOOKALIKE, CANDIDATE, NEAR = 0, 1, 2, 3
+# Of the one-character neighbourhood of a plate, at most so many keys are looked for, most alike first: a plate of seven characters
+# has about thirty.
+_MOST_NEAR = 64
+_FOLDED = "translate(c, '{}', '{}')".format(
+    "".join(group[1:] for group in CLASSES), "".join(group[0] * (len(group) - 1) for group in CLASSES)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +37,8 @@ class PlateQuery:
     pattern: Pattern
     folded: Pattern | None
     """The pattern over look-alike keys, where look-alikes were asked for."""
+    near: tuple[str, ...] = ()
+    """Keys of texts that differ in one character of the wider likeness: of a whole plate, where look-alikes were asked for."""
 
     def same(self) -> Way:
         """Return how the text itself is found."""
@@ -37,17 +47,26 @@ class PlateQuery:
     def all(self) -> Way:
         """Return how everything is found that the pattern may mean, in one look."""
         same, same_values = _matches("plate", self.pattern)
-        held, held_values = _candidates(self.pattern)
-        cases, case_values = f"WHEN {same} THEN {SAME}", [*same_values]
-        rest, values = f"{same} OR {held}", [*same_values, *held_values]
-        if self.folded is not None:
-            alike, alike_values = _matches("plate_key", self.folded)
-            cases, case_values = f"{cases} WHEN {alike} THEN {LOOKALIKE}", [*case_values, *alike_values]
-            rest, values = f"{rest} OR {alike}", [*values, *alike_values]
+        if self.folded is None:
+            held, held_values = _candidates(self.pattern)
+            return Way(
+                f"(CASE WHEN {same} THEN {SAME} ELSE {CANDIDATE} END)",
+                [*same_values],
+                *_joined(_index(self.pattern), (f"({same} OR {held})", [*same_values, *held_values])),
+            )
+        alike, alike_values = _matches("plate_key", self.folded)
+        held, held_values = _any_candidate(_FOLDED, self.folded)
+        cases = f"WHEN {same} THEN {SAME} WHEN {alike} THEN {LOOKALIKE}"
+        case_values = [*same_values, *alike_values]
+        # What fits as read has a key that fits.
+        rest, values = f"{alike} OR {held}", [*alike_values, *held_values]
+        if self.near:
+            cases, case_values = f"{cases} WHEN {held} THEN {CANDIDATE}", [*case_values, *held_values]
+            rest, values = f"{rest} OR plate_key = ANY(%s::text[])", [*values, [*self.near]]
         return Way(
-            f"(CASE {cases} ELSE {CANDIDATE} END)",
+            f"(CASE {cases} ELSE {NEAR if self.near else CANDIDATE} END)",
             case_values,
-            *_joined(_index(self.pattern), (f"({rest})", values)),
+            *_joined(_index(self.pattern, self.near), (f"({rest})", values)),
         )
 
 
@@ -65,27 +84,28 @@ EVERYTHING = Way(str(SAME), [], "TRUE", [])
 """The only way of a search without a plate."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rank:
-    """Why a read stands where it stands."""
-
-    why: str
-    score: float
-
-
 def parse_plate(text: str, *, lookalikes: bool) -> PlateQuery | None:
     """Return the query of a plate as typed; ``None`` when no plate was given (empty, or ``*`` alone).
 
     Raises:
-        PlatewardError: INVALID_ARGUMENT with what to do about the pattern.
+        PlatewardError: INVALID_ARGUMENT with what to do about the pattern. Signs without any character of a plate are refused: a
+            search that dropped them would show everything.
     """
     if not text.strip(" *.-"):
+        if text.strip() and "*" not in text:
+            raise PlatewardError(
+                errors_pb2.ERROR_REASON_INVALID_ARGUMENT,
+                f"The plate {text.strip()} names nothing: give its characters, or leave it out.",
+            )
         return None
     try:
         pattern = parse_pattern(text)
     except PatternError as error:
         raise PlatewardError(errors_pb2.ERROR_REASON_INVALID_ARGUMENT, str(error)) from error
-    return PlateQuery(pattern, Pattern(tuple(map(_fold, pattern.parts))) if lookalikes else None)
+    if not lookalikes:
+        return PlateQuery(pattern, None)
+    folded = Pattern(tuple(map(_fold, pattern.parts)))
+    return PlateQuery(pattern, folded, _near(pattern.prefix) if pattern.exact else ())
 
 
 def parse_exact(text: str) -> str:
@@ -98,46 +118,6 @@ def parse_exact(text: str) -> str:
         return normalize(text)
     except PlateError as error:
         raise PlatewardError(errors_pb2.ERROR_REASON_INVALID_ARGUMENT, str(error)) from error
-
-
-def rank(query: PlateQuery | None, match_class: int, read: read_pb2.Read) -> Rank:
-    """Return the reason and the score (0 to 1) of a read that a query found in a class."""
-    sure = read.plate.confidence
-    if query is None:
-        return Rank("seen in the area, at the cameras and in the time asked for", sure)
-    asked = str(query.pattern)
-    if match_class == SAME:
-        return Rank("same text" if query.pattern.exact else f"fits the pattern {asked}", sure)
-    if match_class == LOOKALIKE:
-        return _lookalike(query.pattern, read)
-    held = max(
-        (c for c in read.plate.candidates if query.pattern.matches(c.text)),
-        key=lambda c: c.confidence,
-        default=None,
-    )
-    if held is None:
-        return Rank(f"the reader also held {asked} possible", 0.0)
-    return Rank(
-        f"read {read.plate.text}; the reader also held {held.text} possible, confidence {held.confidence:.2f}",
-        held.confidence,
-    )
-
-
-def _lookalike(pattern: Pattern, read: read_pb2.Read) -> Rank:
-    sure = read.plate.confidence
-    if not pattern.exact:
-        return Rank(f"looks like the pattern {pattern}: read {read.plate.text}", sure / 2)
-    confidences = [c.confidence for c in read.plate.characters]
-    compared = explain(read.plate.text, pattern.prefix, confidences or None)
-    told: list[str] = []
-    score = 1.0
-    for step in compared.steps:
-        if step.verdict is Verdict.SAME:
-            continue
-        surety = "" if step.confidence is None else f", confidence {step.confidence:.2f}"
-        told.append(f"{step.read} read where {step.entry} was asked{surety}")
-        score *= step.likeness * (1.0 if step.confidence is None else max(0.02, 1.0 - step.confidence))
-    return Rank("; ".join(told), score)
 
 
 def _matches(column: str, pattern: Pattern) -> tuple[str, list[Any]]:
@@ -153,13 +133,26 @@ def _matches(column: str, pattern: Pattern) -> tuple[str, list[Any]]:
 def _candidates(pattern: Pattern) -> tuple[str, list[Any]]:
     if pattern.exact:
         return "candidates @> %s", [[pattern.prefix]]
-    clause, values = _matches("c", pattern)
+    return _any_candidate("c", pattern)
+
+
+def _any_candidate(compared: str, pattern: Pattern) -> tuple[str, list[Any]]:
+    clause, values = _matches(compared, pattern)
     return f"EXISTS (SELECT 1 FROM unnest(candidates) AS c WHERE {clause})", values  # noqa: S608
 
 
-def _index(pattern: Pattern) -> tuple[str, list[Any]]:
+def _near(plate: str) -> tuple[str, ...]:
+    found = neighbours(plate, substitutions=1, limit=4 * _MOST_NEAR)
+    keys = dict.fromkeys(canonical(near.text) for near in found)
+    keys.pop(canonical(plate), None)
+    return tuple(keys)[:_MOST_NEAR]
+
+
+def _index(pattern: Pattern, near: Sequence[str] = ()) -> tuple[str, list[Any]]:
     """Return the predicate that the index of grams answers; it lets through more than the pattern does."""
     alternatives = pattern_grams(pattern)
+    if near:
+        return "grams && %s::int[]", [[*alternatives[0], *map(whole_gram, near)]]
     if not alternatives:
         return "TRUE", []
     return f"({' OR '.join(['grams @> %s::int[]'] * len(alternatives))})", list(alternatives)

@@ -6,8 +6,9 @@ Rules
    agency, since each has its own schedule. Nothing is fetched and filtered afterwards.
 2. An obligation without agencies allows nothing; no decision allows nothing.
 3. Values are bound parameters, always; the text of SQL holds only what stands in this package.
-4. What a hold keeps is found past its expiry only under the case of that hold, by the agency that owns it. The hold
-   then stands in the place of the schedule and of the decision's earliest time; every other bound holds.
+4. What a hold keeps is found in the hold store under the case of that hold, by the agency that owns it, from the moment it is
+   held: whatever takes the read or its pictures out of the table, they are found, and once. The hold then stands in the place
+   of the schedules and of the decision's earliest time; every other bound holds.
 """
 
 from __future__ import annotations
@@ -23,6 +24,10 @@ from services.reads.schedules import BEGINNING, Alive
 
 BY_TIME = "(seen_at AT TIME ZONE 'UTC')"
 """What the indexes ``reads_recent`` and ``reads_camera`` order by."""
+_OF_CASE = (
+    "SELECT held.read_id FROM hold_reads AS held JOIN holds USING (hold_id) "
+    "WHERE holds.agency_id = %s AND holds.case_number = %s AND holds.released_at IS NULL"
+)
 _EARTH_M = 6_371_008.8
 _METRES_PER_DEGREE = 111_000.0
 _CIRCLE = (
@@ -71,8 +76,13 @@ def allowed_agencies(decision: decision_pb2.Decision | None, asked: Sequence[str
     return [agency for agency in dict.fromkeys(allowed) if not asked or agency in asked]
 
 
-def arms(decision: decision_pb2.Decision | None, alive: Iterable[Alive]) -> list[Arm]:
-    """Return the arms of rule 1 for the agencies of ``alive``, which ``allowed_agencies`` named."""
+def arms(
+    decision: decision_pb2.Decision | None, alive: Iterable[Alive], *, own: str = "", case_number: str = ""
+) -> list[Arm]:
+    """Return the arms of rule 1 for the agencies of ``alive``, which ``allowed_agencies`` named.
+
+    With a case, that of agency ``own`` leaves out what ``held_arm`` finds.
+    """
     obligations = decision.obligations if decision is not None else decision_pb2.Obligations()
     found = []
     for bound in alive:
@@ -85,6 +95,8 @@ def arms(decision: decision_pb2.Decision | None, alive: Iterable[Alive]) -> list
             where.add("seen_at >= %s", instant(obligations.not_before))
         _agreed(where, obligations, bound.agency_id)
         _obliged(where, obligations)
+        if case_number and bound.agency_id == own:
+            where.add(f"read_id NOT IN ({_OF_CASE})", own, case_number)
         found.append(Arm("reads", where, bound.crops_after, bound.keep))
     return found
 
@@ -95,13 +107,7 @@ def held_arm(decision: decision_pb2.Decision | None, own: Alive, case_number: st
         return None
     where = Where()
     where.add("agency_id = %s", own.agency_id)
-    where.add("seen_at <= %s", own.reads_after)
-    where.add(
-        "read_id IN (SELECT held.read_id FROM hold_reads AS held JOIN holds USING (hold_id) "
-        "WHERE holds.agency_id = %s AND holds.case_number = %s AND holds.released_at IS NULL)",
-        own.agency_id,
-        case_number,
-    )
+    where.add(f"read_id IN ({_OF_CASE})", own.agency_id, case_number)
     _obliged(where, decision.obligations)
     return Arm("held_reads", where, BEGINNING, None)
 

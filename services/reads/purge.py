@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -34,16 +34,15 @@ from services.reads import purge_store as store
 from services.reads.certificates import CertificateStore, event_change, sign, window
 from services.reads.confidential import BASIS, Confidential
 from services.reads.crops import Crops
-from services.reads.partitions import day_of, start_of
-from services.reads.purge_store import ChangedError, Purge
+from services.reads.held_pictures import destroy_orphans
+from services.reads.preview import SHORT, crops_until, preview
+from services.reads.purge_store import Purge
 from services.reads.records import Records
-from services.reads.schedules import READ, Schedules
+from services.reads.schedules import Schedules
 from tlog.note import SignerKey
 
 _LOG = structlog.get_logger(__name__)
-_SHORT = timedelta(days=2)
 _BLOBS_AT_ONCE = 1000
-_TRIES = 3
 _TAKE = "SELECT pg_try_advisory_lock(hashtextextended('purge ' || %s, 0)) AS got"
 _GIVE = "SELECT pg_advisory_unlock(hashtextextended('purge ' || %s, 0))"
 
@@ -88,21 +87,13 @@ class Purger:
             return issued + await self._finish(connection, purge)
 
     async def preview(self, schedules: Schedules) -> list[reads_pb2.Certificate]:
-        """Return what a run would destroy now, uncertified."""
-        horizon = schedules.alive(self._clock.now()).reads_after
+        """Return what a run would destroy now, uncertified; see ``preview.py``."""
         async with self._pool.connection() as connection:
-            days = [day for _, day in await store.due_days(connection, schedules.agency_id, horizon)]
-            until = start_of(max(days)) + timedelta(days=1, microseconds=-1) if days else None
-            until = horizon if schedules.read.keep < _SHORT else until
-            row = await store.count_due(connection, schedules.agency_id, until) if until is not None else None
-        if row is None or not row["total"]:
-            return []
-        certificate = reads_pb2.Certificate(
-            agency_id=schedules.agency_id, kind=READ, destroyed=row["total"] - row["held"], held=row["held"],
-            schedule=schedules.read.told, policy_version=schedules.read.policy_version,
-            range=window(row["first_at"], row["last_at"]),
-        )  # fmt: skip
-        return [certificate]
+            await connection.set_autocommit(True)
+            try:
+                return await preview(connection, schedules, self._clock.now(), self._confidential)
+            finally:
+                await connection.set_autocommit(False)
 
     async def _withheld(
         self, connection: AsyncConnection[Any], schedules: Schedules
@@ -122,32 +113,21 @@ class Purger:
     ) -> None:
         alive = schedules.alive(now)
         for name, day in await store.due_days(connection, purge.agency_id, alive.reads_after):
-            for tries_left in reversed(range(_TRIES)):
-                try:
-                    await store.drop_day(connection, purge, name, day)
-                except ChangedError:
-                    if not tries_left:
-                        raise
-                except errors.LockNotAvailable:
-                    _LOG.info("partition_in_use", partition=name)
-                    break
-                else:
-                    break
-        if schedules.read.keep < _SHORT:
+            try:
+                await store.drop_day(connection, purge, name, day)
+            except (errors.LockNotAvailable, errors.DeadlockDetected):
+                _LOG.info("partition_in_use", partition=name)
+        if schedules.read.keep < SHORT:
             await store.delete_expired(connection, purge, alive.reads_after)
         await store.delete_released(connection, purge, alive.reads_after)
         if schedules.crop.keep < schedules.read.keep:
             days = await store.days_between(connection, purge.agency_id, alive.crops_after)
-            short = schedules.crop.keep < _SHORT
-            target = (
-                alive.crops_after
-                if short
-                else start_of(day_of(alive.crops_after)) - timedelta(microseconds=1)
-            )
-            await store.destroy_crops(connection, purge, target, days)
+            await store.destroy_crops(connection, purge, crops_until(schedules, alive), days)
 
     async def _finish(self, connection: AsyncConnection[Any], purge: Purge) -> list[reads_pb2.Certificate]:
-        while keys := await store.doomed(connection, purge, self._clock.now(), _BLOBS_AT_ONCE):
+        while await destroy_orphans(connection, self._crops, self._clock.now(), _BLOBS_AT_ONCE):
+            pass
+        while keys := await store.doomed(connection, purge, _BLOBS_AT_ONCE):
             for key in keys:
                 await self._crops.destroy(key)
             await store.forget_blobs(connection, keys)

@@ -8,7 +8,8 @@ Rules
 1. A step takes the agency's hold lock, which placing and releasing a hold take too: a hold is placed before a step or
    after it, never during it.
 2. What an active hold keeps leaves the table of reads with the rest, is counted as held back, and stays in the hold store.
-3. A partition is dropped only when it holds, under the lock, as many rows as were committed to.
+3. A partition is locked against writers before its rows are counted and committed to, so that none comes in between. Only then is
+   it taken off the table of reads, as the last thing of the step: searches wait for that instant and not for the count.
 """
 
 from __future__ import annotations
@@ -36,13 +37,19 @@ _KEPT = (
     "WHERE h.agency_id = %(agency)s AND holds.released_at IS NULL"
 )
 # What of some rows is destroyed, what is kept back, and the leaves of both trees: hashed here, so that IDs of a day need
-# not travel. Names of crops sort as their reads do.
+# not travel. Names of crops sort as their reads do. A picture is kept back where the hold store has it: of a hold that was placed
+# after the picture's own schedule had ended it does not, and the picture goes.
 _WEIGH = """
 WITH weighed AS MATERIALIZED (
-    SELECT read_id, seen_at, read_id IN ({kept}) AS kept,
-           CASE WHEN plate_crop <> '' AND seen_at > %(crops_done)s THEN 1 ELSE 0 END AS plates,
-           CASE WHEN vehicle_crop <> '' AND seen_at > %(crops_done)s THEN 1 ELSE 0 END AS vehicles
-    FROM {source}
+    SELECT source.read_id, source.seen_at, source.read_id IN ({kept}) AS kept,
+           source.plate_crop <> '' AND source.seen_at > %(crops_done)s AS plate,
+           source.vehicle_crop <> '' AND source.seen_at > %(crops_done)s AS vehicle,
+           coalesce(held.plate_crop, '') <> '' AS plate_held, coalesce(held.vehicle_crop, '') <> '' AS vehicle_held
+    FROM {source} AS source LEFT JOIN held_reads AS held ON held.agency_id = %(agency)s AND held.read_id = source.read_id
+), told AS MATERIALIZED (
+    SELECT read_id, seen_at, kept, plate::int + vehicle::int AS crops,
+           plate AND NOT (kept AND plate_held) AS plate_goes, vehicle AND NOT (kept AND vehicle_held) AS vehicle_goes
+    FROM weighed
 )
 SELECT count(*) AS total,
        count(*) FILTER (WHERE NOT kept) AS destroyed,
@@ -50,28 +57,35 @@ SELECT count(*) AS total,
        max(seen_at) FILTER (WHERE NOT kept) AS last_at,
        string_agg(sha256('\\x00'::bytea || convert_to(read_id::text, 'UTF8')), ''::bytea ORDER BY read_id)
            FILTER (WHERE NOT kept) AS leaves,
-       coalesce(sum(plates + vehicles), 0)::bigint AS crops,
-       coalesce(sum(plates + vehicles) FILTER (WHERE NOT kept), 0)::bigint AS crops_destroyed,
-       min(seen_at) FILTER (WHERE NOT kept AND plates + vehicles > 0) AS crops_first_at,
-       max(seen_at) FILTER (WHERE NOT kept AND plates + vehicles > 0) AS crops_last_at,
-       string_agg(CASE plates WHEN 1 THEN sha256('\\x00'::bytea || convert_to(read_id::text || '-plate', 'UTF8')) ELSE ''::bytea END
-           || CASE vehicles WHEN 1 THEN sha256('\\x00'::bytea || convert_to(read_id::text || '-vehicle', 'UTF8')) ELSE ''::bytea END,
-           ''::bytea ORDER BY read_id) FILTER (WHERE NOT kept) AS crop_leaves
-FROM weighed
+       coalesce(sum(crops), 0)::bigint AS crops,
+       coalesce(sum(plate_goes::int + vehicle_goes::int), 0)::bigint AS crops_destroyed,
+       min(seen_at) FILTER (WHERE plate_goes OR vehicle_goes) AS crops_first_at,
+       max(seen_at) FILTER (WHERE plate_goes OR vehicle_goes) AS crops_last_at,
+       string_agg(CASE WHEN plate_goes THEN sha256('\\x00'::bytea || convert_to(read_id::text || '-plate', 'UTF8')) ELSE ''::bytea END
+           || CASE WHEN vehicle_goes THEN sha256('\\x00'::bytea || convert_to(read_id::text || '-vehicle', 'UTF8')) ELSE ''::bytea END,
+           ''::bytea ORDER BY read_id) AS crop_leaves
+FROM told
 """
 _EXPIRING = (
     "CREATE TEMPORARY TABLE expiring ON COMMIT DROP AS SELECT read_id, seen_at, plate_crop, vehicle_crop FROM reads "
     "WHERE false"
 )
+RELEASED = (
+    "agency_id = %(agency)s AND seen_at <= %(horizon)s AND "  # noqa: S608
+    f"read_id NOT IN ({_KEPT}) AND NOT EXISTS (SELECT 1 FROM reads WHERE reads.agency_id = held.agency_id "
+    "AND reads.read_id = held.read_id AND reads.seen_at = held.seen_at)"
+)
+"""What of ``held_reads AS held`` no hold keeps any more."""
+WITHHELD = (
+    "agency_id = %(agency)s AND grams && %(grams)s::int[] "
+    "AND (plate = ANY(%(texts)s::text[]) OR candidates && %(texts)s::text[])"
+)
+"""What of ``reads`` has a text that is on the address-confidentiality list."""
 _ADD = """
 UPDATE purge_kinds SET destroyed = destroyed + %(destroyed)s, held = held + %(held)s, peaks = %(peaks)s,
     first_at = least(first_at, %(first)s), last_at = greatest(last_at, %(last)s)
 WHERE purge_id = %(purge)s AND kind = %(kind)s
 """
-
-
-class ChangedError(Exception):
-    """Rows came into a partition while it was being weighed: weigh it again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,25 +143,22 @@ async def drop_day(connection: AsyncConnection[Any], purge: Purge, name: str, da
     """Destroy a partition; return how many rows it had.
 
     Raises:
-        ChangedError: rows came in meanwhile.
-        psycopg.errors.LockNotAvailable: a long query reads it; try again later.
+        psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected: a long query reads it, or a late read was coming in;
+            try again later.
     """
     table = sql.Identifier(name)
     async with connection.transaction():
         await hold_lock(connection, purge.agency_id)
-        weighed = await _weigh(connection, purge, table)
         await connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(_DROP_PATIENCE)))
-        await connection.execute(sql.SQL("ALTER TABLE reads DETACH PARTITION {}").format(table))
-        counted = await (
-            await connection.execute(sql.SQL("SELECT count(*) AS n FROM {}").format(table))
-        ).fetchone()
-        if counted is None or counted["n"] != weighed["total"]:
-            raise ChangedError(name)
+        # Against whoever writes; who reads goes on.
+        await connection.execute(sql.SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(table))
+        weighed = await _weigh(connection, purge, table)
         await _drop_copies(connection, purge, table)
-        await connection.execute(sql.SQL("DROP TABLE {}").format(table))
-        await connection.execute("DELETE FROM read_partitions WHERE name = %s", (name,))
         await _doom(connection, purge, [day_prefix(purge.agency_id, day)])
         await _add(connection, purge, weighed)
+        await connection.execute("DELETE FROM read_partitions WHERE name = %s", (name,))
+        await connection.execute(sql.SQL("ALTER TABLE reads DETACH PARTITION {}").format(table))
+        await connection.execute(sql.SQL("DROP TABLE {}").format(table))
     return int(weighed["total"])
 
 
@@ -170,6 +181,11 @@ async def delete_expired(connection: AsyncConnection[Any], purge: Purge, horizon
     return gone.rowcount
 
 
+def withheld_values(texts: Sequence[str]) -> dict[str, Any]:
+    """Return the parameters of ``WITHHELD``."""
+    return {"grams": [whole_gram(canonical(text)) for text in texts], "texts": [*texts]}
+
+
 async def delete_withheld(
     connection: AsyncConnection[Any], purge: Purge, texts: Sequence[str], wanted_at: datetime
 ) -> int:
@@ -178,10 +194,9 @@ async def delete_withheld(
         await hold_lock(connection, purge.agency_id)
         await connection.execute(_EXPIRING)
         gone = await connection.execute(
-            "WITH gone AS (DELETE FROM reads WHERE agency_id = %s AND grams && %s::int[] "
-            "AND (plate = ANY(%s::text[]) OR candidates && %s::text[]) "
+            f"WITH gone AS (DELETE FROM reads WHERE {WITHHELD} "  # noqa: S608
             "RETURNING read_id, seen_at, plate_crop, vehicle_crop) INSERT INTO expiring SELECT * FROM gone",
-            (purge.agency_id, [whole_gram(canonical(text)) for text in texts], [*texts], [*texts]),
+            {"agency": purge.agency_id, **withheld_values(texts)},
         )
         if gone.rowcount:
             weighed = await _weigh(connection, purge, sql.Identifier("expiring"))
@@ -203,9 +218,7 @@ async def delete_released(connection: AsyncConnection[Any], purge: Purge, horizo
         await hold_lock(connection, purge.agency_id)
         await connection.execute(_EXPIRING)
         gone = await connection.execute(
-            f"WITH gone AS (DELETE FROM held_reads AS held WHERE agency_id = %(agency)s AND seen_at <= %(horizon)s "  # noqa: S608
-            f"AND read_id NOT IN ({_KEPT}) AND NOT EXISTS (SELECT 1 FROM reads WHERE reads.agency_id = held.agency_id "
-            "AND reads.read_id = held.read_id AND reads.seen_at = held.seen_at) "
+            f"WITH gone AS (DELETE FROM held_reads AS held WHERE {RELEASED} "  # noqa: S608
             "RETURNING read_id, seen_at, plate_crop, vehicle_crop) INSERT INTO expiring SELECT * FROM gone",
             {"agency": purge.agency_id, "horizon": horizon},
         )
@@ -245,6 +258,7 @@ async def destroy_crops(
             connection, purge,
             "SELECT unnest(ARRAY[plate_crop, vehicle_crop]) FROM expiring WHERE seen_at >= %(last)s", last=last,
         )  # fmt: skip
+        await _blank_copies(connection, purge)
         await connection.execute(
             "INSERT INTO crops_destroyed (agency_id, up_to) VALUES (%s, %s) "
             "ON CONFLICT (agency_id) DO UPDATE SET up_to = greatest(crops_destroyed.up_to, excluded.up_to)",
@@ -265,17 +279,27 @@ async def results(connection: AsyncConnection[Any], purge: Purge) -> list[dict[s
     ]
 
 
-async def count_due(
-    connection: AsyncConnection[Any], agency_id: str, until: datetime
-) -> dict[str, Any] | None:
-    """Return how many reads up to a time are stored, how many of them a hold keeps, and their range."""
-    found = await connection.execute(
-        f"SELECT count(*) AS total, count(*) FILTER (WHERE read_id IN ({_KEPT})) AS held, min(seen_at) AS first_at, "  # noqa: S608
-        "max(seen_at) AS last_at FROM reads WHERE agency_id = %(agency)s AND seen_at <= %(until)s",
-        {"agency": agency_id, "until": until},
-    )
-    row: dict[str, Any] | None = await found.fetchone()
-    return row
+async def weigh_day(connection: AsyncConnection[Any], agency_id: str, name: str) -> dict[str, Any]:
+    """Return what dropping a partition would come to."""
+    return await _weigh(connection, Purge(UUID(int=0), agency_id), sql.Identifier(name))
+
+
+async def weigh_rows(
+    connection: AsyncConnection[Any],
+    agency_id: str,
+    source: str,
+    values: Mapping[str, Any],
+    *,
+    all_crops: bool = False,
+) -> dict[str, Any]:
+    """Return what destroying the rows of ``source`` (a table, and a WHERE clause) would come to."""
+    async with connection.transaction():
+        await connection.execute(
+            f"CREATE TEMPORARY TABLE expiring ON COMMIT DROP AS SELECT read_id, seen_at, plate_crop, vehicle_crop FROM {source}",  # noqa: S608
+            {"agency": agency_id, **values},
+        )
+        purge = Purge(UUID(int=0), agency_id)
+        return await _weigh(connection, purge, sql.Identifier("expiring"), all_crops=all_crops)
 
 
 async def days_between(connection: AsyncConnection[Any], agency_id: str, target: datetime) -> list[date]:
@@ -283,11 +307,10 @@ async def days_between(connection: AsyncConnection[Any], agency_id: str, target:
     return [day for _, day in await due_days(connection, agency_id, target)]
 
 
-async def doomed(connection: AsyncConnection[Any], purge: Purge, now: datetime, limit: int) -> list[str]:
-    """Return blobs that must go now: those of a purge, and copies whose hold was never committed."""
+async def doomed(connection: AsyncConnection[Any], purge: Purge, limit: int) -> list[str]:
+    """Return blobs that a purge has doomed and that are still to be deleted."""
     found = await connection.execute(
-        "SELECT key FROM doomed_blobs WHERE purge_id = %s OR (purge_id IS NULL AND due_at <= %s) ORDER BY key LIMIT %s",
-        (purge.purge_id, now, limit),
+        "SELECT key FROM doomed_blobs WHERE purge_id = %s ORDER BY key LIMIT %s", (purge.purge_id, limit)
     )
     return [row["key"] for row in await found.fetchall()]
 
@@ -358,6 +381,19 @@ async def _drop_copies(connection: AsyncConnection[Any], purge: Purge, source: s
             "DELETE FROM held_reads WHERE agency_id = %(agency)s AND read_id IN (SELECT read_id FROM {}) "
             "AND read_id NOT IN ({}) RETURNING read_id"
         ).format(source, sql.SQL(_KEPT)),
+        {"agency": purge.agency_id},
+    )
+    await _doom(
+        connection, purge,
+        [held_key(purge.agency_id, str(row["read_id"]), kind) for row in await found.fetchall() for kind in ("plate", "vehicle")],
+    )  # fmt: skip
+
+
+async def _blank_copies(connection: AsyncConnection[Any], purge: Purge) -> None:
+    """Destroy the hold store's copies of pictures that are destroyed now and that no hold keeps any more; their rows stay."""
+    found = await connection.execute(
+        "UPDATE held_reads SET plate_crop = '', vehicle_crop = '' WHERE agency_id = %(agency)s "  # noqa: S608
+        f"AND read_id IN (SELECT read_id FROM expiring) AND read_id NOT IN ({_KEPT}) RETURNING read_id",
         {"agency": purge.agency_id},
     )
     await _doom(

@@ -70,13 +70,15 @@ class Records:
         call: CallContext,
         change: event_pb2.Change,
         action: action_pb2.Action.ValueType = action_pb2.ACTION_MANAGE_HOLD,
+        event_id: str = "",
     ) -> receipt_pb2.Receipt:
-        """Record a change that a call makes.
+        """Record a change that a call makes, under an event ID where what is changed names its event.
 
         Raises:
             PlatewardError: AUDIT_UNAVAILABLE.
         """
         event = self._of_call(call, action, event_pb2.PHASE_CHANGE)
+        event.event_id = event_id or event.event_id
         event.change.CopyFrom(change)
         return await self._sink.append(event)
 

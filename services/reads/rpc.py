@@ -20,6 +20,7 @@ from services.reads.canvass import Canvass
 from services.reads.checks import Accepted, RejectedError, check
 from services.reads.crops import Crops
 from services.reads.follow import Follow
+from services.reads.held import find_held
 from services.reads.ingest import Ingest
 from services.reads.retention import Retention
 from services.reads.rpc_keep import KeepParts, KeepServicer
@@ -134,6 +135,12 @@ class ReadsServicer(KeepServicer):
             )
         current().returned([request.read_id])
         return reads_pb2.FetchCropResponse(jpeg=jpeg)
+
+    async def FindHeld(
+        self, request: reads_pb2.FindHeldRequest, context: Context
+    ) -> reads_pb2.FindHeldResponse:
+        """Tell a follower which reads and cases a hold in force keeps."""
+        return await find_held(self._parts.pool, request)
 
     async def Canvass(
         self, request: reads_pb2.CanvassRequest, context: Context

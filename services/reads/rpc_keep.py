@@ -12,6 +12,7 @@ from plateward.common.v1 import action_pb2, errors_pb2
 from plateward.reads.v1 import reads_pb2
 from servicekit.context import current
 from servicekit.errors import PlatewardError
+from servicekit.times import instant
 from services.reads.certificates import CertificateStore
 from services.reads.confidential import Confidential
 from services.reads.evidence import Evidence
@@ -62,6 +63,17 @@ class KeepServicer:
         hold = await self._keep.holds.release(request.hold_id, request.reason, call)
         call.changed("hold", hold.hold_id, f"hold released: {request.reason}", after=_bytes(hold))
         return reads_pb2.ReleaseHoldResponse(hold=hold)
+
+    async def ReviewHold(
+        self, request: reads_pb2.ReviewHoldRequest, context: Context
+    ) -> reads_pb2.ReviewHoldResponse:
+        """Give a hold of the caller's agency a new review date."""
+        call = current()
+        hold = await self._keep.holds.review(
+            request.hold_id, instant(request.review_at), request.reason, call
+        )
+        call.changed("hold", hold.hold_id, f"hold reviewed: {request.reason}", after=_bytes(hold))
+        return reads_pb2.ReviewHoldResponse(hold=hold)
 
     async def ListHolds(
         self, request: reads_pb2.ListHoldsRequest, context: Context

@@ -23,13 +23,14 @@ from plateward.reads.v1 import read_pb2, reads_pb2
 from servicekit.database import Pool
 from servicekit.errors import PlatewardError
 from servicekit.times import instant
-from services.reads import matching
 from services.reads.matching import SAME, PlateQuery, parse_plate
 from services.reads.pages import Place, make_token, open_token, query_digest
 from services.reads.predicates import Arm, Where, allowed_agencies, arms, held_arm, inside
+from services.reads.reasons import rank
 from services.reads.retention import Retention
 from services.reads.rows import read_of
 from services.reads.statements import Window, fenced, newest, newest_span
+from services.reads.width import narrow_enough
 
 DEFAULT_ROWS = 50
 MOST_ROWS = 1000
@@ -64,10 +65,14 @@ class Search:
         """Return a page of the reads that match.
 
         Raises:
-            PlatewardError: INVALID_ARGUMENT (rule 2, or a pattern), CURSOR_INVALID (page token).
+            PlatewardError: INVALID_ARGUMENT (rule 2, or a pattern), DENIED_BY_POLICY (``width.py``), CURSOR_INVALID (page token).
         """
         plate = parse_plate(request.plate, lookalikes=request.lookalikes)
         _require_something(request, plate)
+        await narrow_enough(
+            self._pool, decision, owners=request.owner_agency_ids, camera_ids=request.camera_ids,
+            areas=[request.area] if request.HasField("area") else (),
+        )  # fmt: skip
         digest = query_digest(request, subject)
         after = open_token(self._token_key, digest, request.page.token)
         looked = await self.arms(decision, subject, request.owner_agency_ids, request.purpose.case_number)
@@ -92,10 +97,10 @@ class Search:
         owners: Sequence[str] = (),
         case_number: str = "",
     ) -> list[Arm]:
-        """Return where a query of a member may look: live reads, and what a hold keeps under its case."""
+        """Return where a query of a member may look: live reads, and what a hold keeps under its case, each read in one arm."""
         version = decision.policy_version if decision is not None else ""
         alive = await self._retention.alive(allowed_agencies(decision, owners), version)
-        found = arms(decision, alive)
+        found = arms(decision, alive, own=subject.agency_id, case_number=case_number)
         own = next((bound for bound in alive if bound.agency_id == subject.agency_id), None)
         if own is not None and (held := held_arm(decision, own, case_number)) is not None:
             found.append(held)
@@ -217,6 +222,6 @@ def _size(request: reads_pb2.SearchReadsRequest, decision: decision_pb2.Decision
 
 def _ranked(plate: PlateQuery | None, row: dict[str, Any], masked: Sequence[str]) -> reads_pb2.RankedRead:
     read = read_of(row)
-    told = matching.rank(plate, row["match_class"], read)
+    told = rank(plate, row["match_class"], read)
     mask(read, masked)
     return reads_pb2.RankedRead(read=read, why=told.why, score=max(0.0, min(1.0, told.score)))

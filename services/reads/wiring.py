@@ -33,6 +33,7 @@ from services.reads.partitions import Partitions
 from services.reads.purge import Purger
 from services.reads.records import Records
 from services.reads.retention import Retention
+from services.reads.reviews import Reviews
 from services.reads.rpc import Parts, ReadsServicer
 from services.reads.rpc_keep import KeepParts
 from services.reads.schedules import ScheduleStore
@@ -118,6 +119,7 @@ async def wire(settings: ReadsSettings, kit: Kit) -> AsyncIterator[Wired]:
 
         kit.spawn(waker.run(), "waker")
         kit.spawn(ahead.run(), "partitions")
+        kit.spawn(Reviews(pool, kit.clock, records, kit.metrics.registry).run(), "reviews")
         kit.spawn(destroy(retention, purger, settings.destroy_interval_seconds), "destruction")
         yield Wired(
             servicer=ReadsServicer(parts, keep),

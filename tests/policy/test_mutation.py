@@ -97,6 +97,8 @@ def data_mutants() -> list[Any]:
         for path in (
             "wide.ACTION_SEARCH.window_s",
             "wide.ACTION_CANVASS.window_s",
+            "wide.ACTION_SEARCH.cameras",
+            "wide.ACTION_CANVASS.cameras",
             "budgets.plates_per_case",
             "budgets.looks_per_plate",
         )

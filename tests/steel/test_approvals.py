@@ -123,6 +123,43 @@ async def test_a_wide_canvass_streams_once(connection: Connection) -> None:
 
 
 @pytest.mark.req("R-ACC-1")
+@pytest.mark.req("R-SRC-2")
+async def test_an_area_of_many_cameras_needs_a_second_person_though_it_names_none(
+    connection: Connection,
+) -> None:
+    far = types_pb2.Place(latitude=39.52, longitude=-120.11)
+    for n in range(41):
+        camera = reads_pb2.Camera(camera_id=f"cam-far-{n}", name=f"Far {n}", place=far)
+        async with connection.channel("reads", "portal") as channel:
+            await reads_pb2_grpc.ReadsServiceStub(channel).PutCamera(
+                reads_pb2.PutCameraRequest(camera=camera), metadata=bearer(connection.token("m-3001"))
+            )
+    request = reads_pb2.CanvassRequest(purpose=wide().purpose, step=reads_pb2.CANVASS_STEP_ROWS)
+    request.scene.window.CopyFrom(wide(1).window)
+    request.scene.area.circle.radius_m = 500
+    request.scene.area.circle.centre.CopyFrom(far)
+
+    async def canvass() -> list[reads_pb2.CanvassResponse]:
+        async with connection.channel("reads", "portal") as channel:
+            stub = reads_pb2_grpc.ReadsServiceStub(channel)
+            call = stub.Canvass(request, metadata=bearer(connection.token(SUPERVISOR)), timeout=15)
+            return [part async for part in call]
+
+    refused = await refusal(canvass())
+    assert refused.metadata["rule"] == "agency.second-person"
+    assert "touches 41 cameras, and one person may look at 40" in str(refused)
+    asked = access_pb2.RequestApprovalRequest(
+        purpose=request.purpose, action=action_pb2.ACTION_CANVASS, request_digest=request_digest(request),
+        request_type=request.DESCRIPTOR.full_name, request=request.SerializeToString(),
+    )  # fmt: skip
+    approval = (await ask(connection, "RequestApproval", asked, SUPERVISOR)).approval_id
+    await ask(connection, "GrantApproval", access_pb2.GrantApprovalRequest(approval_id=approval), "m-4001")
+    request.approval_id = approval
+    assert (await canvass())[0].receipt.leaf_hash
+    assert (await refusal(canvass())).metadata["rule"] == "agency.second-person"
+
+
+@pytest.mark.req("R-ACC-1")
 async def test_asking_is_judged_like_the_search_itself(connection: Connection) -> None:
     request = wide()
     request.purpose.reason = "ICE asked for it, silver Accord from Laguna Blvd"

@@ -145,4 +145,7 @@ async def test_hold_export_verify_canvass_destroy(
     saved.write_text(json.dumps(altered))
     code, output = await plateward(*check)
     assert code == 1, output
+    assert "VERIFIED" in await run("certificates", "list", "--verify", "--vkey", key, "--log-vkey", log_key)
+    reviewed = await run("holds", "review", hold, "--until", "2029-05-01", "--reason", "appeal pending")
+    assert "2029-05-0" in reviewed
     await run("holds", "release", hold, "--reason", "case adjudicated")

@@ -9,6 +9,7 @@ all := {
 	"camera_ids": input.camera_limit,
 	"keep_seconds": window,
 	"max_rows": data.policy.limits[side].rows,
+	"most_cameras": most_cameras,
 	"masked_fields": masked,
 	"area": area,
 	"second_approver": false,
@@ -34,6 +35,13 @@ masked := data.policy.limits[side].masked[input.action] if {
 area := data.policy.limits[side].area[input.action] if {
 	true
 } else := {}
+
+# Which cameras an area or a query that names none touches is known to the store alone: it counts them. None once approved.
+most_cameras := 0 if {
+	input.approved
+} else := data.policy.wide[input.action].cameras if {
+	true
+} else := 0
 
 # Said with the refusal, so that a program knows what to ask for.
 second_approver if {

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from plateward.access.v1 import access_pb2
 from plateward.common.v1 import action_pb2, types_pb2
 from servicekit.errors import PlatewardError
+from servicekit.words import terms, words
 from services.access.engines import checked
 from services.access.facts import rego_input, telling
 from services.access.policy import PolicyError, load_bundle, sample_document
 from services.access.store import Facts
-from services.access.words import terms, words
 
 DATA = load_bundle(sample_document("elk-grove-pd")).data
 NOW = datetime(2026, 11, 23, 18, tzinfo=UTC)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
+from plateward.common.v1 import action_pb2
 from services.access.conformance import engine_input, samples_of_packs
 from services.access.engines import RegopyEngine
 from services.access.policy import load_bundle, parse, sample_document
@@ -63,6 +64,14 @@ async def test_what_a_document_bounds_for_partners_reaches_the_decision(database
         assert (partner.area.circle.radius_m, partner.area.circle.centre.latitude) == (5000, 38.4088)
         own = (await access.core.decide(look())).obligations
         assert (own.max_rows, list(own.masked_fields), own.HasField("area")) == (200, [], False)
+
+
+@pytest.mark.req("R-SRC-2")
+async def test_how_many_cameras_one_person_may_look_at_reaches_the_decision(database_url: str) -> None:
+    async with opened(database_url) as access:
+        assert (await access.core.decide(look())).obligations.most_cameras == 100
+        canvass = look("", who=member("m-1077"), action=action_pb2.ACTION_CANVASS, days=1)
+        assert (await access.core.decide(canvass)).obligations.most_cameras == 40
 
 
 @pytest.mark.req("R-ACC-3")

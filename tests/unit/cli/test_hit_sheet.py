@@ -43,3 +43,24 @@ def test_only_what_a_person_verified_is_called_so_and_a_missing_picture_is_told(
     page = sheet(made(state=hit_pb2.HIT_STATE_CONFIRMED), b"")
     assert "VERIFIED BY A PERSON" in page
     assert "comparison cannot be made" in page
+
+
+@pytest.mark.req("R-HOT-2")
+def test_a_sheet_names_what_tells_the_vehicle_from_another() -> None:
+    hit = made(state=hit_pb2.HIT_STATE_CLAIMED)
+    plain = sheet(hit, b"")
+    assert "entered by" not in plain
+    hit.entry.MergeFrom(
+        hit_pb2.HotlistEntry(
+            make="GMC",
+            model="K15",
+            vehicle_style="PK",
+            model_year="1992",
+            vin="1GTEK14K<1>",
+            ori="CA0341000",
+            nic="V1",
+        )
+    )
+    page = sheet(hit, b"")
+    for told in ("GMC K15 PK", "1992", "1GTEK14K&lt;1&gt;", "entered by CA0341000, record V1"):
+        assert told in page, told

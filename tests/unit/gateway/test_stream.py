@@ -283,7 +283,9 @@ async def test_refused_sightings_are_kept_apart(spool: Spool) -> None:
     async with sending(store := Store(refuse="b"), spool, counters):
         await spool.emptied.wait()
     assert store.stored == ["a", "c"]
-    assert [(r.id, r.reason) for r in await spool.rejected()] == [("b", "ERROR_REASON_CAMERA_UNKNOWN")]
+    [refused] = await spool.rejected()
+    assert (refused.id, refused.reason) == ("b", "ERROR_REASON_CAMERA_UNKNOWN")
+    assert (refused.camera, refused.seen_at[:10]) == ("cam-1", "1970-01-01")
     assert counters.rejected == 1
 
 

@@ -8,9 +8,11 @@ from uuid import uuid4
 from plateward.common.v1 import decision_pb2, recognition_pb2, types_pb2
 from plateward.hotlist.v1 import hit_pb2
 from plateward.reads.v1 import read_pb2
+from servicekit.database import Pool
 
 NOW = datetime(2026, 11, 23, 18, 0, tzinfo=UTC)
 AGENCY = "elk-grove-pd"
+HEADER = "LIC,LIS,LIT,LIY,VIN,VYR,VMA,VMO,VST,VCO,DOT,ORI,OCA,NIC,MKE,MIS,OAN"
 OFFICER = types_pb2.Subject(agency_id=AGENCY, member_id="m-1042", member_name="Ofc. Dana Reyes")
 SUPERVISOR = types_pb2.Subject(agency_id=AGENCY, member_id="m-1077", member_name="Sgt. Priya Nair")
 
@@ -34,6 +36,15 @@ def entry(
     return made
 
 
+async def keep_picture(pool: Pool, hit_id: str) -> None:
+    """Keep a picture with a hit, as ``pictures.py`` would."""
+    async with pool.connection() as connection:
+        await connection.execute(
+            "INSERT INTO hit_pictures (hit_id, kind, sealed) VALUES (%s, %s, 'sealed')",
+            (hit_id, types_pb2.CROP_KIND_PLATE),
+        )
+
+
 def read(
     plate: str = "8ABC123",
     *,
@@ -54,3 +65,10 @@ def read(
         made.plate.candidates.add(text=text, confidence=sure)
     made.vehicle.type, made.vehicle.type_confidence = recognition_pb2.VEHICLE_TYPE_CAR, 0.9
     return made
+
+
+def ncic(
+    plate: str, code: str = "EV", nic: str = "", *, state: str = "CA", note: str = "", kind: str = "4D", colour: str = "SIL",
+) -> str:  # fmt: skip
+    """A row of an extract under ``HEADER``."""
+    return f"{plate},{state},PC,2027,,2019,HOND,CIV,{kind},{colour},20261101,CA0341000,26-1,{nic or 'V' + plate},{code},{note},"

@@ -22,9 +22,9 @@ from servicekit.errors import PlatewardError
 from services.hotlist import states
 from services.hotlist.confirmations import ALLOWED, MOST_ATTEMPTS, Confirmations
 from services.hotlist.hits import Writes
-from services.hotlist.keeping import Keeping
+from services.hotlist.keeping import Keeping, Rule
 from services.hotlist.states import Standing
-from services.hotlist.switch import HttpSwitch, SwitchUnavailableError
+from services.hotlist.switch import HttpSwitch, Inquiry, SwitchUnavailableError
 from tests.unit.hotlist.builders import AGENCY, NOW, OFFICER, SUPERVISOR, decision, entry, read
 
 pytestmark = pytest.mark.req("R-HOT-3")
@@ -254,16 +254,16 @@ async def test_two_workers_ask_and_answer_once(confirmations, hits, compared) ->
     assert len(hit.verifications) == 2
 
 
-async def test_a_destroyed_hit_takes_its_request_along(confirmations, compared, pool, clock) -> None:
+async def test_a_destroyed_hit_takes_its_request_along(
+    confirmations, compared, pool, clock, destroying
+) -> None:
     class Never(Keeping):
-        async def keep(self, agency_id: str) -> timedelta | None:
-            return timedelta(days=1)
+        async def rule(self, agency_id: str) -> Rule | None:
+            return Rule(timedelta(days=1), "", "")
 
     await confirmations.request(compared.hit_id, decision(), OFFICER, URGENT)
     clock.time = NOW + timedelta(days=2)
-    keeping = Never.__new__(Never)
-    keeping._pool, keeping._clock = pool, clock
-    assert await keeping.destroy() == 1
+    assert await destroying(Never.__new__(Never)).destroy() == 1
     async with pool.connection() as connection:
         left = await (await connection.execute("SELECT count(*) AS n FROM confirmations")).fetchone()
     assert left["n"] == 0
@@ -328,3 +328,27 @@ def test_whatever_comes_when_a_stop_follows_a_positive_answer_or_a_reason_and_ne
         last = next((a for a in reversed(acted_after) if a), 0)
         assert last not in (NOT_IN_FORCE, OTHER)
         assert CONFIRMED in acted_after or reasons
+
+
+async def test_the_agency_that_entered_it_is_told_which_record_is_meant() -> None:
+    """H-04: the switch finds the record by its own number, not by a plate that others may bear too."""
+    taken: list[dict[str, Any]] = []
+
+    async def take(request: web.Request) -> web.Response:
+        taken.append(await request.json())
+        return web.Response(status=202)
+
+    app = web.Application()
+    app.add_routes([web.post("/confirmations", take)])
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    switch = HttpSwitch(f"http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}", timeout_s=5)
+    wanted = entry(ori="CA0341000", nic="V123", vin="1HGCM82633A004352")
+    await switch.ask(Inquiry("c-1", 1, URGENT, NOW, AGENCY, wanted, NOW))
+    await switch.close()
+    await runner.cleanup()
+    assert [{name: asked[name] for name in ("ori", "nic", "vin", "plate")} for asked in taken] == [
+        {"ori": "CA0341000", "nic": "V123", "vin": "1HGCM82633A004352", "plate": "8ABC123"}
+    ]

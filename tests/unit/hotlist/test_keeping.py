@@ -40,11 +40,12 @@ async def access() -> AsyncIterator[tuple[Access, grpc.aio.Channel]]:
 @pytest.mark.req("R-RET-1")
 @pytest.mark.parametrize(("days", "lives"), [(365, 365), (3, 3), (0, 30)])
 async def test_a_hit_lives_by_its_own_schedule_and_is_destroyed_after(
-    pool, clock, entries, hits, access, days, lives
+    pool, clock, entries, hits, access, destroying, days, lives
 ) -> None:
     served, channel = access
     served.days = days
-    keeping = Keeping(channel, pool, clock)
+    keeping = Keeping(channel)
+    destruction = destroying(keeping)
     matcher = Matcher(pool, clock, lambda: str(uuid4()), 0.01, keeping=keeping)
     wanted = entry()
     await entries.create(wanted, entry_id=wanted.entry_id, agency_id=AGENCY, member_id="m-1042")
@@ -56,21 +57,23 @@ async def test_a_hit_lives_by_its_own_schedule_and_is_destroyed_after(
         return len(found)
 
     clock.time = NOW + timedelta(days=lives, seconds=-1)
-    assert await keeping.destroy() == 0
+    assert await destruction.destroy() == 0
     assert await seen() == 1
     clock.time = NOW + timedelta(days=lives)
     assert await seen() == 0
-    assert await keeping.destroy() == 1
+    assert await destruction.destroy() == 1
 
 
 @pytest.mark.req("R-RET-1")
-async def test_a_shortened_schedule_shortens_hits_that_are_there(pool, clock, entries, hits, access) -> None:
+async def test_a_shortened_schedule_shortens_hits_that_are_there(
+    pool, clock, entries, hits, access, destroying
+) -> None:
     served, channel = access
-    matcher = Matcher(pool, clock, lambda: str(uuid4()), 0.01, keeping=Keeping(channel, pool, clock))
+    matcher = Matcher(pool, clock, lambda: str(uuid4()), 0.01, keeping=Keeping(channel))
     wanted = entry()
     await entries.create(wanted, entry_id=wanted.entry_id, agency_id=AGENCY, member_id="m-1042")
     await entries.approve(wanted.entry_id, [AGENCY], "m-1077")
     await matcher.take(await matcher.cursor(), reads_pb2.FollowReadsResponse(reads=[read()], cursor="1:1"))
     served.days = 1
     clock.time = NOW + timedelta(days=2)
-    assert await Keeping(channel, pool, clock).destroy() == 1
+    assert await destroying(Keeping(channel)).destroy() == 1

@@ -12,59 +12,7 @@ from plateward.reads.v1 import reads_pb2
 from servicekit.errors import PlatewardError
 from services.hotlist import states
 from services.hotlist.hits import Writes
-from services.hotlist.importing import Importer
-from services.hotlist.lists import Lists
-from tests.unit.hotlist.builders import AGENCY, NOW, OFFICER, decision, entry, read
-
-HEADER = "LIC,LIS,LIT,LIY,VIN,VYR,VMA,VMO,VST,VCO,DOT,ORI,OCA,NIC,MKE,MIS,OAN"
-
-
-def ncic(
-    plate: str, code: str = "EV", nic: str = "", *, state: str = "CA", note: str = "", kind: str = "4D"
-) -> str:
-    return f"{plate},{state},PC,2027,,2019,HOND,CIV,{kind},SIL,20261101,CA0341000,26-1,{nic or 'V' + plate},{code},{note},"
-
-
-@pytest.fixture
-def importer(pool, clock) -> Importer:
-    return Importer(pool, clock, 30)
-
-
-@pytest.fixture
-def lists(pool, clock) -> Lists:
-    return Lists(pool, clock)
-
-
-@pytest.fixture
-def take(importer):
-    async def put(
-        *rows: str, hours: float = 1, list_id: str = "ncic", mapping: str = "ncic", header: str = HEADER,
-        cut: int = 40, agency: str = AGENCY, max_age_s: int = 86_400, **first: object,
-    ) -> hotlist_pb2.ImportListResponse:  # fmt: skip
-        wanted = hotlist_pb2.Hotlist(list_id=list_id, source="NCIC", max_age_s=max_age_s)
-        wanted.as_of.FromDatetime(NOW - timedelta(hours=hours))
-        data = "\n".join([header, *rows]).encode()
-
-        async def parts():
-            yield hotlist_pb2.ImportListRequest(list=wanted, mapping=mapping, **first)
-            for at in range(0, len(data), cut):
-                yield hotlist_pb2.ImportListRequest(chunk=data[at : at + cut])
-
-        return await importer.take(parts(), agency, "m-1042")
-
-    return put
-
-
-@pytest.fixture
-def raised(matcher, hits):
-    async def of(*reads) -> list[hit_pb2.Hit]:
-        cursor = await matcher.cursor()
-        following = f"1:{int(cursor.split(':')[1]) + 1 if cursor else 1}"
-        before = await hits.last_sequence()
-        await matcher.take(cursor, reads_pb2.FollowReadsResponse(reads=reads, cursor=following))
-        return [hit for _, hit in await hits.after(decision(AGENCY, "galt-pd"), before, 100)]
-
-    return of
+from tests.unit.hotlist.builders import AGENCY, HEADER, NOW, OFFICER, decision, entry, ncic, read
 
 
 @pytest.mark.req("R-HOT-1")
@@ -278,10 +226,10 @@ async def test_statistics_count_right_and_wrong_by_list_camera_and_characters_wi
     await hits.step(
         hit.hit_id, decision(), OFFICER, lambda h: states.compare(h, "m-1042", plate=other, state=same, vehicle=same), Writes()
     )  # fmt: skip
-    rows = {(row.group, row.name): row for row in await Statistics(pool, clock).rows(30)}
+    rows = {(row.group, row.name): row for row in await Statistics(pool, clock).rows(30, AGENCY)}
     assert (rows["list", "ncic"].raised, dict(rows["list", "ncic"].rejected)) == (2, {"REJECTION_MISREAD": 1})
     assert rows["characters", "B/8"].raised == rows["kind", "lookalike"].raised == 1
     assert rows["camera", "cam-1"].confirmed == 0
     assert "ABC123" not in str(rows)
     clock.time = NOW + timedelta(days=2)
-    assert await Statistics(pool, clock).rows(1) == []
+    assert await Statistics(pool, clock).rows(1, AGENCY) == []

@@ -12,6 +12,7 @@ from plates.index import PlateIndex
 from plateward.common.v1 import recognition_pb2
 from plateward.hotlist.v1 import hit_pb2
 from services.hotlist.matching import characters, find, matches
+from services.hotlist.settings import HotlistSettings
 from tests.unit.hotlist.builders import NOW, entry, read
 
 STOP, LEAD = hit_pb2.MAX_ACTION_STOP, hit_pb2.MAX_ACTION_LEAD
@@ -101,3 +102,16 @@ def test_whatever_matches_is_the_text_or_looks_alike_and_carries_a_weight(wanted
         assert (match.kind == "exact") == (wanted == seen)
         assert len(wanted) == len(seen)
     assert found or wanted != seen
+
+
+@pytest.mark.req("R-HOT-1")
+def test_a_sure_misread_of_b_and_8_is_found_at_the_default_weight_and_is_a_lead() -> None:
+    least = float(HotlistSettings.model_fields["match_min_weight"].default)
+    seen, wanted = read("BABC123", confidences=[0.99] * 7), entry("8ABC123")
+    [hit] = matches(find(PlateIndex([wanted.plate]), seen, least), [wanted], seen, NOW)
+    assert (hit.kind, hit.max_action) == ("lookalike", hit_pb2.MAX_ACTION_LEAD)
+    assert hit.demotions == ("read B at confidence 0.99, entry 8: plates print the two alike",)
+    # A reader that doubted its B is a look-alike like any other.
+    doubted = read("BABC123", confidences=[0.6] + [0.99] * 6)
+    [hit] = matches(find(PlateIndex([wanted.plate]), doubted, least), [wanted], doubted, NOW)
+    assert (hit.max_action, hit.demotions) == (hit_pb2.MAX_ACTION_STOP, ())

@@ -112,7 +112,7 @@ async def test_another_key_opens_nothing_and_without_one_nothing_is_kept(served,
 
 
 @pytest.mark.req("R-RET-1")
-async def test_pictures_go_with_their_hit(served, pool, clock, hit) -> None:
+async def test_pictures_go_with_their_hit(served, pool, clock, hit, destroying) -> None:
     _, channel = served
     pictures = Pictures(pool, channel, clock, KEY)
     await pictures.take()
@@ -120,7 +120,7 @@ async def test_pictures_go_with_their_hit(served, pool, clock, hit) -> None:
     with pytest.raises(PlatewardError):
         await pictures.get(hit.hit_id, PLATE, decision(AGENCY))
     # No `access` answers behind this channel: the schedule that stands in the hit is in force.
-    assert await Keeping(channel, pool, clock).destroy() == 1
+    assert await destroying(Keeping(channel)).destroy() == 1
     async with pool.connection() as connection:
         found = await connection.execute("SELECT count(*) AS n FROM hit_pictures")
         assert (await found.fetchone())["n"] == 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,9 +30,11 @@ _steps = st.one_of(
         st.sampled_from(_MEMBERS),
         st.sampled_from(hit_pb2.RecordsResult.values()),
         st.sampled_from(["", "  ", "dispatch is down"]),
+        st.sampled_from(["", "  ", "desk 4"]),
     ),
     st.tuples(st.just("act"), st.sampled_from([v for v in hit_pb2.HitAction.values() if v])),
     st.tuples(st.just("close")),
+    st.tuples(st.just("release"), st.sampled_from(_MEMBERS)),
 )
 
 
@@ -40,10 +44,12 @@ def _take(hit: Standing, step: tuple) -> Result:
             return states.claim(hit, member)
         case ("compare", member, plate, state, vehicle):
             return states.compare(hit, member, plate=plate, state=state, vehicle=vehicle)
-        case ("records", member, result, reason):
-            return states.check_records(hit, member, result, reason)
+        case ("records", member, result, reason, reference):
+            return states.check_records(hit, member, result, reason, reference=reference)
         case ("act", action):
             return states.act(hit, action)
+        case ("release", member):
+            return states.release(hit, member, timedelta(hours=1))
         case _:
             return states.close(hit)
 
@@ -55,14 +61,22 @@ def _reason(call) -> int:
     return refused.value.reason
 
 
-def _hit(state: int, verifier: str = "m-1", most: int = hit_pb2.MAX_ACTION_STOP) -> Standing:
-    return Standing(state, verifier, most)
+def _hit(
+    state: int, verifier: str = "m-1", most: int = hit_pb2.MAX_ACTION_STOP, *, pictured: bool = True
+) -> Standing:
+    return Standing(state, verifier, most, pictured=pictured)
 
 
 @pytest.mark.req("R-HOT-2")
-@given(st.lists(_steps, max_size=25), st.sampled_from([v for v in hit_pb2.MaxAction.values() if v]))
-def test_whatever_is_tried_an_action_follows_claim_comparison_and_records_of_one_person(steps, most) -> None:
-    hit, taken = _hit(hit_pb2.HIT_STATE_RAISED, "", most), []
+@given(
+    st.lists(_steps, max_size=25),
+    st.sampled_from([v for v in hit_pb2.MaxAction.values() if v]),
+    st.booleans(),
+)
+def test_whatever_is_tried_an_action_follows_claim_comparison_and_records_of_one_person(
+    steps, most, pictured
+) -> None:
+    hit, taken = _hit(hit_pb2.HIT_STATE_RAISED, "", most, pictured=pictured), []
     for step in steps:
         try:
             result = _take(hit, step)
@@ -72,8 +86,13 @@ def test_whatever_is_tried_an_action_follows_claim_comparison_and_records_of_one
             continue
         assert hit.state not in states.FINAL
         assert (result.rejection != 0) == (result.state == hit_pb2.HIT_STATE_REJECTED)
-        taken.append(step)
-        hit = Standing(result.state, hit.verifier_id or step[1], most)
+        if result.state == hit_pb2.HIT_STATE_RAISED:
+            assert step == ("release", hit.verifier_id)
+            taken, verifier = [], ""
+        else:
+            taken.append(step)
+            verifier = hit.verifier_id or step[1]
+        hit = _hit(result.state, verifier, result.most(hit.max_action), pictured=pictured)
     names = [step[0] for step in taken]
     assert names == ["claim", "compare", "records", "act", "close"][: len(names)]
     assert len({step[1] for step in taken[:3]}) <= 1
@@ -81,8 +100,10 @@ def test_whatever_is_tried_an_action_follows_claim_comparison_and_records_of_one
         assert taken[1][2] == SAME
         assert DIFFERENT not in taken[1][2:]
         assert taken[2][2] in (hit_pb2.RECORDS_RESULT_CONFIRMED, hit_pb2.RECORDS_RESULT_NOT_PRACTICABLE)
-        assert taken[2][2] == hit_pb2.RECORDS_RESULT_CONFIRMED or taken[2][3].strip()
-        assert taken[3][1] != hit_pb2.HIT_ACTION_STOP or most == hit_pb2.MAX_ACTION_STOP
+        assert taken[2][4 if taken[2][2] == hit_pb2.RECORDS_RESULT_CONFIRMED else 3].strip()
+        assert taken[3][1] != hit_pb2.HIT_ACTION_STOP or (
+            most == hit_pb2.MAX_ACTION_STOP and pictured and taken[1][2:] == (SAME, SAME, SAME)
+        )
 
 
 @pytest.mark.req("R-HOT-2")
@@ -115,6 +136,25 @@ def test_one_verifier() -> None:
     assert _reason(compare) == errors_pb2.ERROR_REASON_HIT_CLAIMED
 
 
+@pytest.mark.req("R-HOT-2")
+@pytest.mark.parametrize("state", _ALL)
+def test_a_hit_is_handed_back_by_its_verifier_or_by_others_once_nothing_was_done(state: int) -> None:
+    hour = timedelta(hours=1)
+    waits = state in (hit_pb2.HIT_STATE_CLAIMED, hit_pb2.HIT_STATE_COMPARED)
+    own = lambda: states.release(_hit(state), "m-1", hour)  # noqa: E731
+    if not waits:
+        assert _reason(own) == errors_pb2.ERROR_REASON_HIT_STATE
+        return
+    assert own() == Result(hit_pb2.HIT_STATE_RAISED)
+    for idle, allowed in ((hour - timedelta(seconds=1), False), (hour, True)):
+        stood = Standing(state, "m-1", hit_pb2.MAX_ACTION_STOP, idle=idle)
+        other = lambda stood=stood: states.release(stood, "m-2", hour)  # noqa: E731
+        if allowed:
+            assert other() == Result(hit_pb2.HIT_STATE_RAISED)
+        else:
+            assert _reason(other) == errors_pb2.ERROR_REASON_HIT_CLAIMED
+
+
 @pytest.mark.parametrize(
     ("seen", "rejection"),
     [
@@ -137,6 +177,19 @@ def test_characters_that_cannot_be_seen_verify_nothing() -> None:
         states.compare(claimed, "m-1", plate=SAME, state=HIDDEN, vehicle=HIDDEN).state
         == hit_pb2.HIT_STATE_COMPARED
     )
+
+
+@pytest.mark.req("R-HOT-3")
+def test_records_are_confirmed_by_somebody_who_is_named() -> None:
+    hit, confirmed = _hit(hit_pb2.HIT_STATE_COMPARED), hit_pb2.RECORDS_RESULT_CONFIRMED
+    for nobody in ("", " ", "ok"):
+        call = lambda told=nobody: states.check_records(hit, "m-1", confirmed, "", reference=told)  # noqa: E731
+        assert _reason(call) == errors_pb2.ERROR_REASON_INVALID_ARGUMENT
+    done = states.check_records(hit, "m-1", confirmed, "", reference="CLETS 261123-1804")
+    assert done.state == hit_pb2.HIT_STATE_CONFIRMED
+    # The message switch has the answer and its reference.
+    by_switch = Standing(hit.state, "m-1", hit.max_action, confirmed)
+    assert states.check_records(by_switch, "m-1", confirmed, "", by_switch=True).state == done.state
 
 
 def test_the_records_check_refutes_or_needs_its_reason() -> None:

@@ -16,7 +16,7 @@ from services.hotlist import states
 from services.hotlist.hits import Writes
 from services.hotlist.matcher import MovedError
 from services.hotlist.streams import Streams
-from tests.unit.hotlist.builders import AGENCY, NOW, OFFICER, SUPERVISOR, decision, entry, read
+from tests.unit.hotlist.builders import AGENCY, NOW, OFFICER, SUPERVISOR, decision, entry, keep_picture, read
 
 SAME = hit_pb2.COMPARISON_SAME
 PAGE = types_pb2.PageRequest()
@@ -116,6 +116,30 @@ async def test_a_read_that_comes_again_raises_its_hit_once(pool, enter, raise_hi
     assert len(await raise_hit(seen, read("7XYZ999"))) == 1
 
 
+@pytest.mark.req("R-HOT-1")
+async def test_a_read_that_is_matched_while_its_entry_is_put_in_anothers_place_is_not_missed(
+    pool, enter, raise_hit
+) -> None:
+    made = await enter()
+    await raise_hit(read("7XYZ999"))
+    names = "agency_id, list_id, plate, state, vehicle_type, category, reason, case_number, expires_at, max_action, created_by, created_at, approved_by, approved_at"
+    async with pool.connection() as swap:
+        await swap.execute(
+            "UPDATE entries SET removed_at = %s, removed_by = 'source' WHERE entry_id = %s",
+            (NOW, made.entry_id),
+        )
+        await swap.execute(
+            f"INSERT INTO entries (entry_id, colour, {names}) SELECT gen_random_uuid(), 'black', {names} FROM entries WHERE entry_id = %s",
+            (made.entry_id,),
+        )
+        matching = asyncio.create_task(raise_hit(read()))
+        await asyncio.sleep(0.3)
+        assert not matching.done(), "the matcher did not wait for the swap: the test tests nothing"
+        await swap.commit()
+    [hit] = await asyncio.wait_for(matching, 10)
+    assert (hit.entry.colour, hit.entry.entry_id != made.entry_id) == ("black", True)
+
+
 async def test_a_matcher_whose_cursor_was_moved_does_nothing(matcher, enter, hits) -> None:
     await enter()
     await matcher.cursor()
@@ -147,15 +171,16 @@ async def test_two_who_claim_at_once_one_has_it(hits, enter, raise_hit) -> None:
     assert len(won.after.verifications) == 1
 
 
-async def _verify(hits, hit):
+async def _verify(hits, hit, state=SAME, vehicle=SAME):
     await _claim(hits, hit, OFFICER)
     await hits.step(
         hit.hit_id, decision(), OFFICER,
-        lambda h: states.compare(h, "m-1042", plate=SAME, state=SAME, vehicle=SAME), Writes("the same"),
+        lambda h: states.compare(h, "m-1042", plate=SAME, state=state, vehicle=vehicle), Writes("the same"),
     )  # fmt: skip
     return await hits.step(
         hit.hit_id, decision(), OFFICER,
-        lambda h: states.check_records(h, "m-1042", hit_pb2.RECORDS_RESULT_CONFIRMED, ""), Writes("in force"),
+        lambda h: states.check_records(h, "m-1042", hit_pb2.RECORDS_RESULT_CONFIRMED, "", reference="desk 4"),
+        Writes("in force"),
     )  # fmt: skip
 
 
@@ -167,9 +192,10 @@ async def _act(hits, hit):
 
 
 @pytest.mark.req("R-HOT-2")
-async def test_a_hit_is_acted_on_after_a_person_verified_it(hits, enter, raise_hit) -> None:
+async def test_a_hit_is_acted_on_after_a_person_verified_it(pool, hits, enter, raise_hit) -> None:
     await enter()
     [hit] = await raise_hit()
+    await keep_picture(pool, hit.hit_id)
     with pytest.raises(PlatewardError) as refused:
         await _act(hits, hit)
     assert _reason(refused) == errors_pb2.ERROR_REASON_HIT_UNVERIFIED
@@ -179,6 +205,95 @@ async def test_a_hit_is_acted_on_after_a_person_verified_it(hits, enter, raise_h
     assert confirmed.verifications[0].at.ToDatetime() == NOW.replace(tzinfo=None)
     acted = (await _act(hits, hit)).after
     assert (acted.state, acted.action) == (hit_pb2.HIT_STATE_ACTED, hit_pb2.HIT_ACTION_STOP)
+
+
+async def _release(hits, hit, member):
+    return await hits.step(
+        hit.hit_id, decision(), member, lambda h: states.release(h, member.member_id, timedelta(hours=1)),
+        Writes("released; end of shift"),
+    )  # fmt: skip
+
+
+@pytest.mark.req("R-HOT-2")
+async def test_a_hit_that_was_handed_back_is_claimed_anew_and_the_steps_stay_on_record(
+    hits, enter, raise_hit, clock
+) -> None:
+    await enter()
+    [hit] = await raise_hit()
+    await _claim(hits, hit, OFFICER)
+    with pytest.raises(PlatewardError, match="60 minutes") as refused:
+        await _release(hits, hit, SUPERVISOR)
+    assert _reason(refused) == errors_pb2.ERROR_REASON_HIT_CLAIMED
+    back = (await _release(hits, hit, OFFICER)).after
+    assert (back.state, back.verifier_id) == (hit_pb2.HIT_STATE_RAISED, "")
+    await _claim(hits, hit, OFFICER)
+    clock.time = NOW + timedelta(hours=1)
+    await _release(hits, hit, SUPERVISOR)
+    taken = (await _claim(hits, hit, SUPERVISOR)).after
+    assert taken.verifier_id == "m-1077"
+    assert [(v.member_id, v.state) for v in taken.verifications] == [
+        ("m-1042", 2), ("m-1042", 1), ("m-1042", 2), ("m-1077", 1), ("m-1077", 2),
+    ]  # fmt: skip
+
+
+HIDDEN = hit_pb2.COMPARISON_NOT_VISIBLE
+
+
+@pytest.mark.req("R-HOT-2")
+@pytest.mark.parametrize(
+    ("state", "vehicle", "pictured", "doubts"),
+    [
+        (HIDDEN, SAME, True, ["issuing state not seen by the verifier"]),
+        (SAME, HIDDEN, True, ["vehicle not seen by the verifier"]),
+        (SAME, SAME, False, ["no picture to compare is kept with the hit"]),
+        (HIDDEN, HIDDEN, False, ["issuing state not seen by the verifier", "vehicle not seen by the verifier", "no picture to compare is kept with the hit"]),
+    ],
+)  # fmt: skip
+async def test_what_nobody_saw_is_a_lead_that_says_so(
+    pool, hits, enter, raise_hit, state, vehicle, pictured, doubts
+) -> None:
+    await enter()
+    [hit] = await raise_hit()
+    assert hit.max_action == hit_pb2.MAX_ACTION_STOP
+    if pictured:
+        await keep_picture(pool, hit.hit_id)
+    confirmed = (await _verify(hits, hit, state, vehicle)).after
+    assert (confirmed.state, confirmed.max_action) == (hit_pb2.HIT_STATE_CONFIRMED, hit_pb2.MAX_ACTION_LEAD)
+    assert list(confirmed.demotions) == doubts
+    with pytest.raises(PlatewardError, match="lead at most"):
+        await _act(hits, hit)
+
+
+@pytest.mark.req("R-HOT-3")
+async def test_a_hit_on_a_list_that_became_too_old_meanwhile_is_a_lead_that_says_so(
+    pool, hits, enter, raise_hit, clock
+) -> None:
+    made = await enter()
+    async with pool.connection() as connection:
+        await connection.execute(
+            "INSERT INTO lists (agency_id, list_id, source, mapping, as_of, stale_after_s, max_action, version) "
+            "VALUES (%s, %s, 'NCIC', 'ncic', %s, 86400, 3, 1)",
+            (AGENCY, made.list_id, NOW),
+        )
+    [hit] = await raise_hit()
+    await keep_picture(pool, hit.hit_id)
+    assert (await _verify(hits, hit)).after.max_action == hit_pb2.MAX_ACTION_STOP
+    clock.time = NOW + timedelta(days=3)
+    [shown] = (await hits.page(decision(), hit_pb2.HIT_STATE_CONFIRMED, PAGE))[0]
+    assert (shown.max_action, list(shown.demotions)) == (
+        hit_pb2.MAX_ACTION_LEAD, ["list too old: 3 d, the most is 1 d"],
+    )  # fmt: skip
+    with pytest.raises(PlatewardError, match="lead at most"):
+        await _act(hits, hit)
+    # What is done stands with what was known then.
+    done = await hits.step(
+        hit.hit_id, decision(), OFFICER, lambda h: states.act(h, hit_pb2.HIT_ACTION_INVESTIGATE),
+        Writes("looked into", action=hit_pb2.HIT_ACTION_INVESTIGATE),
+    )  # fmt: skip
+    clock.time = NOW + timedelta(days=9)
+    [later] = (await hits.page(decision(), hit_pb2.HIT_STATE_ACTED, PAGE))[0]
+    assert list(later.demotions) == list(done.after.demotions) == ["list too old: 3 d, the most is 1 d"]
+    assert later.max_action == hit_pb2.MAX_ACTION_LEAD
 
 
 @pytest.mark.req("R-HOT-2")
@@ -192,9 +307,10 @@ async def test_the_database_itself_refuses_an_action_on_an_unverified_hit(pool, 
             await connection.rollback()
 
 
-async def test_an_entry_that_is_gone_confirms_nothing(entries, hits, enter, raise_hit) -> None:
+async def test_an_entry_that_is_gone_confirms_nothing(pool, entries, hits, enter, raise_hit) -> None:
     made = await enter()
     [late, early] = await raise_hit(read(), read())
+    await keep_picture(pool, early.hit_id)
     await _verify(hits, early)
     await _claim(hits, late, OFFICER)
     await entries.remove(made.entry_id, [AGENCY], "m-1077", "vehicle recovered")
@@ -247,6 +363,8 @@ async def test_a_stream_is_woken_resumes_and_ends_when_draining(hits, enter, rai
     await asyncio.wait_for(waker.moment.wait(), 5)
     streams = Streams(hits, waker, draining, 60.0)
     stream = streams.stream(decision(), "")
+    first = await asyncio.wait_for(anext(stream), 5)
+    assert (first.cursor, first.HasField("hit")) == ("1", False)
     waiting = asyncio.ensure_future(anext(stream))
     await asyncio.sleep(0.05)
     await raise_hit()

@@ -8,7 +8,9 @@ import tracemalloc
 
 import pytest
 
+from plateward.common.v1 import errors_pb2
 from plateward.reads.v1 import reads_pb2
+from servicekit.errors import PlatewardError
 from services.hotlist.streams import BATCH, Streams
 from tests.unit.hotlist.builders import AGENCY, decision, entry, read
 
@@ -63,6 +65,41 @@ async def _raise_slowly(many) -> None:
     for _ in range(60):
         await many(20)
         await asyncio.sleep(0.005)
+
+
+@pytest.mark.req("R-HOT-1")
+async def test_a_cursor_stays_valid_when_the_newest_hits_are_destroyed(pool, hits, many, waker) -> None:
+    streams = Streams(hits, waker, asyncio.Event(), 0.05)
+    await many(3)
+    async with pool.connection() as connection:
+        await connection.execute("DELETE FROM hits WHERE seq = 2")
+        await connection.execute("DELETE FROM hits WHERE seq IN (1, 3)")
+    assert await hits.last_sequence() == 3
+    kept = streams.stream(decision(), "3")
+    waiting = asyncio.ensure_future(anext(kept))
+    await asyncio.sleep(0.1)
+    assert not waiting.done()
+    await many(1)
+    raised = await asyncio.wait_for(waiting, 10)
+    assert (raised.cursor, raised.HasField("hit")) == ("4", True)
+    await kept.aclose()
+    with pytest.raises(PlatewardError) as refused:
+        await anext(streams.stream(decision(), "5"))
+    assert refused.value.reason == errors_pb2.ERROR_REASON_CURSOR_INVALID
+
+
+@pytest.mark.req("R-HOT-1")
+async def test_a_client_killed_before_its_first_hit_misses_nothing(hits, many, waker) -> None:
+    streams = Streams(hits, waker, asyncio.Event(), 0.05)
+    await many(2)
+    stream = streams.stream(decision(), "")
+    first = await asyncio.wait_for(anext(stream), 10)
+    assert not first.HasField("hit"), "where the stream starts is no hit"
+    await stream.aclose()
+    await many(1)
+    again = streams.stream(decision(), first.cursor)
+    assert (await asyncio.wait_for(anext(again), 10)).cursor == "3"
+    await again.aclose()
 
 
 @pytest.mark.req("R-HOT-1")

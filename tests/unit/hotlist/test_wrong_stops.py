@@ -35,7 +35,7 @@ def matched(wanted: hit_pb2.HotlistEntry, seen) -> list[Match]:
 
 
 def compared(most, *, plate=SAME, state=SAME, vehicle=SAME) -> Result:
-    claimed = Standing(hit_pb2.HIT_STATE_CLAIMED, "m-1042", most)
+    claimed = Standing(hit_pb2.HIT_STATE_CLAIMED, "m-1042", most, pictured=True)
     return states.compare(claimed, "m-1042", plate=plate, state=state, vehicle=vehicle)
 
 
@@ -93,7 +93,7 @@ def test_hofer_an_entry_recovered_upstream_ends_stale_in_the_records_check() -> 
 
 def _walk(draw, most) -> tuple[Standing, list[str]]:
     """Try any steps of any members in any order; keep what succeeded."""
-    hit, done = Standing(hit_pb2.HIT_STATE_RAISED, "", most), list[str]()
+    hit, done = Standing(hit_pb2.HIT_STATE_RAISED, "", most, pictured=True), list[str]()
     members = st.sampled_from(["m-1", "m-2"])
     seen = st.sampled_from([SAME, DIFFERENT, HIDDEN])
     for _ in range(draw(st.integers(1, 12))):
@@ -106,7 +106,7 @@ def _walk(draw, most) -> tuple[Standing, list[str]]:
             elif step == "check":
                 answer = draw(st.sampled_from([1, 2, 3, 4]))
                 result = states.check_records(
-                    hit, member, answer, draw(st.sampled_from(["", "dispatch is down"]))
+                    hit, member, answer, draw(st.sampled_from(["", "dispatch is down"])), reference="desk 4"
                 )
             elif step == "act":
                 result = states.act(hit, draw(st.sampled_from([1, 2, 3, 4])))
@@ -118,7 +118,8 @@ def _walk(draw, most) -> tuple[Standing, list[str]]:
             continue
         if result.state != hit.state:
             done.append(f"{step} {member}")
-        hit = Standing(result.state, hit.verifier_id or (member if result.state == 2 else ""), hit.max_action)
+        verifier = hit.verifier_id or (member if result.state == 2 else "")
+        hit = Standing(result.state, verifier, result.most(hit.max_action), pictured=True)
     return hit, done
 
 

@@ -36,6 +36,19 @@ def test_doubt_opens_what_a_sure_reader_closes() -> None:
     assert index.find("8ABC12X", [0.1] * 7) == []
 
 
+@pytest.mark.req("R-HOT-1")
+@pytest.mark.parametrize(
+    ("read", "listed"), [("B", "8"), ("0", "O"), ("1", "I"), ("Z", "2"), ("S", "5"), ("D", "0")]
+)
+def test_a_sure_misread_of_twins_is_found_at_the_default_weight_and_two_are_not(read, listed) -> None:
+    for sure in (0.99, 1.0):
+        [found] = PlateIndex([f"{listed}ABC123"]).find(f"{read}ABC123", [sure] * 7, 0.03)
+        assert (found.kind, found.plate) == ("lookalike", f"{listed}ABC123")
+        assert PlateIndex([f"{listed}ABC12{listed}"]).find(f"{read}ABC12{read}", [sure] * 7, 0.03) == []
+    # What is less alike needs the reader's doubt as before.
+    assert PlateIndex(["GABC123"]).find("6ABC123", [0.99] * 7, 0.03) == []
+
+
 def test_partial_plates_match_their_own_length_only() -> None:
     index = PlateIndex(["8AB??23"])
     assert index.find("8ABC123") == [Found("8AB??23", "partial", 1.0)]

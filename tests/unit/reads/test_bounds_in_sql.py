@@ -147,14 +147,26 @@ async def test_a_canvass_and_its_count_stay_within_the_bounds(
 @pytest.mark.req("R-SHR-1")
 @pytest.mark.req("R-SRC-2")
 async def test_scenes_are_compared_within_the_bounds(
-    pool: Any, search: Search, crops: Any, records: Any, call: Any, planted: dict[str, str], witness: Witness
+    pool: Any,
+    search: Search,
+    crops: Any,
+    records: Any,
+    call: Any,
+    planted: dict[str, str],
+    witness: Witness,
+    ingest: Any,
 ) -> None:
     canvass = Canvass(pool, search, crops, records)
     call.decision = obligations()
+    second = new_read("8ABC123", at=NOW - 3 * HOUR)
+    await ingest.store(
+        AGENCY, [check(second, agency_id=AGENCY, cameras=NEAR, schedules=schedules(), now=NOW)]
+    )
+    allowed = {planted[""], second.read.read_id}
     request = reads_pb2.CompareScenesRequest(scenes=[wide_scene(), wide_scene()], at_least=2)
     (found,) = await canvass.compare(request, call)
-    assert {read.read_id for read in found.reads} == {planted[""]}
-    assert witness.came(planted.values()) == {planted[""]}
+    assert {read.read_id for read in found.reads} == allowed
+    assert witness.came([*planted.values(), second.read.read_id]) == allowed
 
 
 def wide_scene() -> reads_pb2.Scene:

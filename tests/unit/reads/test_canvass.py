@@ -10,9 +10,10 @@ import pytest
 from plateward.common.v1 import errors_pb2, types_pb2
 from plateward.reads.v1 import reads_pb2
 from servicekit.errors import PlatewardError
+from services.reads.cameras import Cameras
 from services.reads.canvass import Canvass
 from services.reads.checks import Camera, check
-from tests.unit.reads.builders import AGENCY, JPEG, NOW, decision, new_read, schedules
+from tests.unit.reads.builders import AGENCY, JPEG, NOW, decision, new_read, query, schedules
 from tlog.hashing import leaf_hash
 
 MINUTE = timedelta(minutes=1)
@@ -57,7 +58,7 @@ def scene(camera: str, start: timedelta = 60 * MINUTE, end: timedelta = timedelt
 
 
 async def parts(canvass: Canvass, call: Any, step: Any, **fields: Any) -> list[reads_pb2.CanvassResponse]:
-    request = reads_pb2.CanvassRequest(scene=scene("bank"), step=step, **fields)
+    request = reads_pb2.CanvassRequest(**{"scene": scene("bank")} | fields, step=step)
     return [part async for part in canvass.stream(request, call)]
 
 
@@ -100,21 +101,71 @@ async def test_a_canvass_stays_within_the_decision(canvass, seen, call, access) 
     assert first.count == 0
 
 
+async def registered(pool: Any, count: int, agency: str = AGENCY) -> None:
+    """Put cameras by the bank, and as many by the port."""
+    cameras = Cameras(pool)
+    for place in ("bank", "port"):
+        for n in range(count):
+            await cameras.put(
+                reads_pb2.Camera(
+                    camera_id=f"{place}-{n}", agency_id=agency, name="x", place=PLACES[place], active=True
+                )
+            )
+
+
 @pytest.mark.req("R-SRC-2")
-async def test_a_wide_one_needs_a_second_person(canvass, call) -> None:
-    call.decision = decision(AGENCY, second_approver=True)
-    requests = (
-        parts(canvass, call, reads_pb2.CANVASS_STEP_COUNT),
-        canvass.compare(
-            reads_pb2.CompareScenesRequest(scenes=[scene("bank"), scene("mall")], at_least=2), call
-        ),
-        canvass.companions(reads_pb2.FindCompanionsRequest(plate="8ABC123", within_s=60, at_least=2), call),
-    )
-    for request in requests:
-        with pytest.raises(PlatewardError) as refused:
+async def test_what_touches_many_cameras_needs_a_second_person(canvass, search, pool, call) -> None:
+    await registered(pool, 3)
+    await registered(pool, 9, "galt-pd")
+    wide = types_pb2.Area(circle=types_pb2.Circle(centre=PLACES["mall"], radius_m=49_000))
+    everywhere = scene("mall")
+    everywhere.area.CopyFrom(wide)
+    pages = {"lookalikes": True, "page": types_pb2.PageRequest(size=5)}
+
+    def wide_ones() -> list[Any]:
+        asked = query(NOW - 60 * MINUTE, NOW, area=wide)
+        return [
+            parts(canvass, call, reads_pb2.CANVASS_STEP_COUNT, scene=everywhere),
+            canvass.compare(
+                reads_pb2.CompareScenesRequest(scenes=[scene("bank"), scene("port")], at_least=2), call
+            ),
+            canvass.companions(
+                reads_pb2.FindCompanionsRequest(plate="8ABC123", within_s=60, at_least=2), call
+            ),
+            search.find(asked, call.decision, call.subject),
+            search.find(query(NOW - 60 * MINUTE, NOW, "8ABC123", **pages), call.decision, call.subject),
+        ]
+
+    call.decision = decision(AGENCY, most_cameras=5)
+    for request in wide_ones():
+        with pytest.raises(
+            PlatewardError, match="touches 6 cameras, and one person may look at 5"
+        ) as refused:
             await request
+        assert refused.value.reason == errors_pb2.ERROR_REASON_DENIED_BY_POLICY
         assert refused.value.metadata["rule"] == "agency.second-person"
-    assert len(await parts(canvass, call, reads_pb2.CANVASS_STEP_COUNT, approval_id="01990e5c")) == 1
+    # An approval's ID alone opens nothing: the decision says whether it holds.
+    with pytest.raises(PlatewardError):
+        await parts(canvass, call, reads_pb2.CANVASS_STEP_COUNT, scene=everywhere, approval_id="01990e5c")
+    # What is narrow passes: an area, named cameras, or a decision that opens few.
+    assert await parts(canvass, call, reads_pb2.CANVASS_STEP_COUNT)
+    two = query(NOW - 60 * MINUTE, NOW, "8ABC123", camera_ids=["bank-1", "port-1"])
+    await search.find(two, call.decision, call.subject)
+    call.decision = decision(AGENCY, most_cameras=5, camera_ids=["bank-1"])
+    for request in wide_ones():
+        await request
+    # Six are not more than six, and what was approved has no bound.
+    for most in (6, 0):
+        call.decision = decision(AGENCY, most_cameras=most)
+        for request in wide_ones():
+            await request
+    # Each owner's cameras count, where they are asked for.
+    call.decision = decision(AGENCY, "galt-pd", most_cameras=6)
+    with pytest.raises(PlatewardError, match="touches 12 cameras"):
+        await parts(canvass, call, reads_pb2.CANVASS_STEP_COUNT)
+    call.decision = decision(AGENCY, second_approver=True)
+    with pytest.raises(PlatewardError, match="second person"):
+        await parts(canvass, call, reads_pb2.CANVASS_STEP_COUNT, approval_id="01990e5c")
 
 
 @pytest.mark.req("R-SRC-2")
@@ -135,6 +186,44 @@ async def test_plates_at_two_or_more_scenes_look_alikes_as_one(canvass, seen, ca
     with pytest.raises(PlatewardError) as refused:
         await found(three, 4)
     assert refused.value.reason == errors_pb2.ERROR_REASON_INVALID_ARGUMENT
+
+
+@pytest.mark.req("R-SRC-2")
+async def test_a_read_counts_for_one_of_the_scenes_that_overlap(canvass, seen, call) -> None:
+    await seen("bank", "8ABC123", "7AAA111")
+    await seen("bank", "7AAA111", ago=30 * MINUTE)
+    await seen("mall", "6DEF222", "8ABC123")
+    overlap, early = scene("bank"), scene("bank", 60 * MINUTE, 20 * MINUTE)
+    three = [overlap, scene("bank"), early, scene("mall")]
+
+    async def found(scenes: Any, at_least: int) -> list[tuple[str, int, list[int]]]:
+        plates = await canvass.compare(reads_pb2.CompareScenesRequest(scenes=scenes, at_least=at_least), call)
+        assert all(len({read.read_id for read in p.reads}) == len(p.reads) == p.count for p in plates)
+        return [(plate.plate, len(plate.reads), list(plate.scenes)) for plate in plates]
+
+    assert await found([overlap, scene("bank")], 2) == [("7AAA111", 2, [1, 2])]
+    assert await found([overlap, early], 2) == [("7AAA111", 2, [1, 2])]
+    assert sorted(await found(three, 2)) == [("7AAA111", 2, [1, 2, 3]), ("8ABC123", 2, [1, 2, 4])]
+    assert await found(three, 3) == []
+    # Three reads, of which two lie in one scene alone: two scenes.
+    await seen("mall", "8ABC123", ago=2 * MINUTE)
+    assert await found([overlap, scene("bank"), scene("mall")], 3) == []
+
+
+@pytest.mark.req("R-SRC-2")
+async def test_a_plates_reads_are_told_whole_or_not_at_all(canvass, seen, call) -> None:
+    for camera in ("bank", "mall"):
+        await seen(camera, "8ABC123", "8ABC123", "7AAA111")
+    request = reads_pb2.CompareScenesRequest(scenes=[scene("bank"), scene("mall")], at_least=2)
+
+    async def told(most: int) -> list[tuple[str, int, int]]:
+        call.decision = decision(AGENCY, max_rows=most)
+        return [(p.plate, len(p.reads), p.count) for p in await canvass.compare(request, call)]
+
+    assert await told(6) == [("7AAA111", 2, 2), ("8ABC123", 4, 4)]
+    assert await told(5) == [("7AAA111", 2, 2)]
+    # One that alone has more than the limit says so.
+    assert await told(1) == [("7AAA111", 1, 2)]
 
 
 @pytest.mark.req("R-SRC-2")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
+from plateward.common.v1 import options_pb2, recognition_pb2
+from plateward.reads.v1 import reads_pb2
 from servicekit.errors import PlatewardError
-from services.reads.confidential import Confidential, digest
+from services.reads.confidential import _SETTLED, Confidential, digest
 from services.reads.purge import Purger
 from tests.unit.reads.builders import AGENCY, JPEG, NOW, accepted, new_read
 
@@ -38,12 +41,62 @@ async def test_a_listed_plate_is_dropped_also_when_the_reader_only_held_it_possi
             new_read("8ABC173", at=NOW, candidates={"8ABC123": 0.1}),
             new_read("5DEF555", at=NOW),
             new_read("8ABC123", at=NOW, readable=False),
+            new_read("", at=NOW, readable=False, candidates={"7XYZ777": 0.1}),
+            new_read("5DEF556", at=NOW, readable=False),
         )
     ]
     assert kept(await confidential.withhold(AGENCY, reads)) == ["5DEF555", ""]
-    assert len(await confidential.withhold("galt-pd", reads)) == 4
+    assert len(await confidential.withhold("galt-pd", reads)) == 6
     await confidential.replace(AGENCY, [])
-    assert len(await confidential.withhold(AGENCY, reads)) == 4
+    assert len(await confidential.withhold(AGENCY, reads)) == 6
+
+
+@pytest.mark.req("R-RET-1")
+async def test_of_an_unreadable_plate_no_text_is_stored(ingest, pool) -> None:
+    news = [
+        new_read("8ABC123", at=NOW, readable=False, candidates={"8ABC173": 0.4}),
+        new_read("", at=NOW, candidates={"7XYZ777": 0.3}),
+        new_read("5DEF555", at=NOW, candidates={"5DEF556": 0.2}),
+    ]
+    await ingest.store(AGENCY, [accepted(new, NOW) for new in news])
+    async with pool.connection() as connection:
+        found = await connection.execute("SELECT plate, candidates, plate_reading FROM reads ORDER BY plate")
+        *unread, whole = await found.fetchall()
+    for row in unread:
+        reading = recognition_pb2.PlateReading.FromString(row["plate_reading"])
+        assert (row["candidates"], reading.text, len(reading.characters), len(reading.candidates)) == (
+            [],
+            "",
+            0,
+            0,
+        )
+        assert reading.confidence
+    reading = recognition_pb2.PlateReading.FromString(whole["plate_reading"])
+    assert (reading.text, len(reading.characters), len(reading.candidates)) == ("5DEF555", 7, 2)
+
+
+@pytest.mark.req("R-RET-1")
+async def test_unreadable_plates_stored_before_that_rule_lose_their_text(ingest, pool) -> None:
+    news = [new_read("8ABC123", at=NOW, readable=False), new_read("5DEF555", at=NOW)]
+    await ingest.store(AGENCY, [accepted(new, NOW) for new in news])
+    migration = files("services.reads") / "migrations" / "0008_unreadable_without_text.sql"
+    async with pool.connection() as connection:
+        await connection.execute(
+            "UPDATE reads SET plate_reading = %s WHERE plate = ''", (news[0].read.plate.SerializeToString(),)
+        )
+        await connection.execute(migration.read_text().encode())
+        found = await connection.execute("SELECT plate, plate_reading FROM reads ORDER BY plate")
+        unread, whole = await found.fetchall()
+    assert recognition_pb2.PlateReading.FromString(unread["plate_reading"]).text == ""
+    assert recognition_pb2.PlateReading.FromString(whole["plate_reading"]).text == "5DEF555"
+
+
+@pytest.mark.req("R-RET-1")
+def test_a_batch_that_saw_the_list_before_is_in_the_table_before_the_sweep_begins() -> None:
+    method = reads_pb2.DESCRIPTOR.services_by_name["ReadsService"].methods_by_name["IngestReads"]
+    deadline = timedelta(milliseconds=method.GetOptions().Extensions[options_pb2.rule].deadline_ms)
+    assert deadline >= timedelta(seconds=1)
+    assert 2 * deadline <= _SETTLED
 
 
 async def test_the_database_holds_no_plate_of_the_list(confidential, pool) -> None:

@@ -11,7 +11,8 @@ from psycopg.conninfo import make_conninfo
 
 from servicekit.database import Pool
 from tests.common.databases import migrated
-from tests.common.histories import World
+from tests.common.histories import AGENCIES, World
+from tests.histories import call_of
 from tests.unit.reads.builders import NOW
 
 
@@ -28,11 +29,12 @@ async def pool(database_url: str) -> AsyncIterator[Pool]:
 @pytest.mark.req("R-RET-4")
 @pytest.mark.parametrize("seed", range(6))
 async def test_no_expired_read_is_seen_no_held_one_is_lost_and_certificates_add_up(
-    pool, ingest, purger, retention, holds, search, access, clock, call, seed: int
+    pool, ingest, purger, retention, holds, search, access, clock, crops, seed: int
 ) -> None:
     # Half of them begin two days before the clocks of California change.
     clock.time = NOW if seed % 2 else NOW.replace(day=6, month=3)
     parts = SimpleNamespace(
-        pool=pool, ingest=ingest, purger=purger, retention=retention, holds=holds, search=search, access=access, clock=clock, call=call,
+        pool=pool, ingest=ingest, purger=purger, retention=retention, holds=holds, search=search, access=access, clock=clock,
+        calls={agency_id: call_of(agency_id) for agency_id in AGENCIES}, store=crops._store,
     )  # fmt: skip
     await World(parts, Random(seed)).play(25)

@@ -13,6 +13,8 @@ import pytest
 from plateward.common.v1 import errors_pb2, types_pb2
 from plateward.reads.v1 import reads_pb2
 from servicekit.errors import PlatewardError
+from services.reads.confidential import Confidential, digest
+from services.reads.purge import Purger
 from tests.unit.reads.builders import AGENCY, JPEG, NOW, accepted, decision, new_read, query
 
 LATER = NOW + timedelta(days=60)
@@ -67,6 +69,44 @@ async def test_a_held_read_survives_destruction_and_is_found_under_its_case(
     row = await search.one(held, decision(AGENCY), OFFICER, [], "26-004312")
     assert await crops.get(row["plate_crop"]) == JPEG
     assert len([file for file in (tmp_path / "crops").rglob("*") if file.is_file()]) == 1
+
+
+@pytest.mark.req("R-RET-2")
+async def test_a_held_picture_is_found_where_pictures_expire_before_reads(
+    stored, holds, purger, retention, search, clock, call, crops, access
+) -> None:
+    held, other = await stored(new_read(at=NOW, jpeg=JPEG), new_read(at=NOW, jpeg=JPEG))
+    await holds.place(order(held), call)
+    access.publish(AGENCY, read=timedelta(days=30), crop=timedelta(days=1))
+    clock.time = NOW + timedelta(days=3)
+    await purger.run(await retention.schedules(AGENCY))
+    request = query(NOW - timedelta(days=1), LATER, "8ABC123")
+    request.purpose.case_number = "26-004312"
+    found = {r.read.read_id: r.read for r in (await search.find(request, decision(AGENCY), OFFICER)).reads}
+    assert {read_id: len(read.crops) for read_id, read in found.items()} == {held: 1, other: 0}
+    row = await search.one(held, decision(AGENCY), OFFICER, [], "26-004312")
+    assert await crops.get(row["plate_crop"]) == JPEG
+    # Under no case, or another's, it is what every read of its age is.
+    for case in ("", "26-009999"):
+        row = await search.one(held, decision(AGENCY), OFFICER, [], case)
+        assert row["plate_crop"] == ""
+
+
+@pytest.mark.req("R-RET-2")
+@pytest.mark.req("R-RET-1")
+async def test_a_held_read_whose_plate_comes_onto_the_confidential_list_is_found_under_its_case_alone(
+    stored, holds, clock, crops, records, key, retention, search, call, pool, monkeypatch
+) -> None:
+    monkeypatch.setattr("services.reads.confidential._SETTLED", timedelta(0))
+    confidential = Confidential(pool, bytes(32))
+    held, _ = await stored(new_read(at=NOW, jpeg=JPEG), new_read(at=NOW))
+    await holds.place(order(held), call)
+    await confidential.replace(AGENCY, [digest(bytes(32), "8ABC123")])
+    await Purger(pool, clock, crops, records, key, confidential).run(await retention.schedules(AGENCY))
+    assert await find(search, "26-004312") == [held]
+    assert await find(search) == await find(search, "26-009999") == []
+    row = await search.one(held, decision(AGENCY), OFFICER, [], "26-004312")
+    assert await crops.get(row["plate_crop"]) == JPEG
 
 
 @pytest.mark.req("R-RET-2")

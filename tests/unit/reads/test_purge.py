@@ -11,8 +11,10 @@ from plateward.common.v1 import errors_pb2
 from servicekit.errors import PlatewardError
 from services.reads import purge_store
 from services.reads.certificates import CertificateStore, statement
+from services.reads.crops import held_key
 from services.reads.schedules import ScheduleStore
 from tests.unit.reads.builders import AGENCY, JPEG, NOW, accepted, new_read
+from tests.unit.reads.test_holds import order
 from tlog.hashing import leaf_hash, root_from_leaves
 from tlog.note import open_note
 
@@ -212,3 +214,28 @@ async def test_two_replicas_do_not_destroy_side_by_side(pool, purger, retention)
         assert connection is not None
         assert await purger.run(schedules) == []
     assert await ScheduleStore(pool).agencies() == [AGENCY]
+
+
+@pytest.mark.req("R-RET-4")
+async def test_pictures_of_held_reads_are_certified_as_what_became_of_them(
+    pool, ingest, purger, retention, access, clock, holds, call, crops
+) -> None:
+    """A hold that came after the end of the pictures' own schedule keeps none; one that was released keeps none any more."""
+    late, released, kept = (new_read(at=NOW - timedelta(minutes=n), jpeg=JPEG) for n in range(3))
+    await ingest.store(AGENCY, [accepted(new, NOW) for new in (late, released, kept)])
+    gone = await holds.place(order(released.read.read_id), call)
+    await holds.place(order(kept.read.read_id, case="26-CR-88"), call)
+    await holds.release(gone.hold_id, "over", call)
+    access.publish(AGENCY, read=timedelta(days=30), crop=timedelta(hours=1))
+    clock.time = NOW + timedelta(hours=2)
+    await holds.place(order(late.read.read_id, case="26-CR-90"), call)
+    [pictures] = await purger.run(await retention.schedules(AGENCY))
+    assert (pictures.kind, pictures.destroyed, pictures.held) == ("crop", 2, 1)
+    names = sorted(f"{new.read.read_id}-plate" for new in (late, released))
+    assert pictures.commitment == root(names)
+    assert await crops.get(held_key(AGENCY, kept.read.read_id, "plate")) == JPEG
+    assert await crops.get(held_key(AGENCY, released.read.read_id, "plate")) is None
+    # What became of the reads is certified later, and no picture a second time.
+    clock.time = NOW + timedelta(days=60)
+    [reads] = [c for c in await purger.run(await retention.schedules(AGENCY)) if c.kind == "read"]
+    assert (reads.destroyed, reads.held) == (1, 2)

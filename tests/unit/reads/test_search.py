@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import protovalidate
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -14,6 +15,7 @@ from services.reads.search import Search, mask
 from tests.unit.reads.builders import AGENCY, NOW, accepted, decision, new_read, query
 
 OFFICER = types_pb2.Subject(agency_id=AGENCY, member_id="m-1042")
+WHY = types_pb2.Purpose(offence="vehicle-theft", reason="stolen car", case_number="26-004312")
 DAY_AGO = NOW - timedelta(days=1)
 
 
@@ -68,6 +70,95 @@ async def test_patterns_find_look_alikes_and_other_candidates_too(search, store)
     assert await plates(search, ask("8AB*")) == ["7ABC173"]
 
 
+@pytest.mark.req("R-SRC-1")
+@pytest.mark.parametrize(
+    ("asked", "read"),
+    [("8ABC127", "8ABC122"), ("8ABC123", "3ABC123"), ("8AEC123", "8AFC123"), ("8APC123", "8ARC123"), ("8AMC123", "8ANC123"),
+     ("8AVC123", "8AYC123"), ("8ACC123", "8AGC123"), ("8AUC123", "8AVC123"), ("8AWC123", "8AMC123")],
+)  # fmt: skip
+async def test_a_plate_misread_at_one_character_of_the_wider_likeness_is_found(
+    search, store, asked: str, read: str
+) -> None:
+    at = next(n for n, (one, other) in enumerate(zip(asked, read, strict=True)) if one != other)
+    sure = [0.95] * at + [0.55] + [0.95] * (6 - at)
+    await store(new_read(read, at=NOW, confidences=sure), new_read("5DEF555", at=NOW))
+    [found] = (await search.find(ask(asked, lookalikes=True), decision(AGENCY), OFFICER)).reads
+    assert found.read.plate.text == read
+    assert found.why == f"{read[at]} read where {asked[at]} was asked, confidence 0.55"
+    assert 0 < found.score < 0.31
+    assert await plates(search, ask(asked)) == []
+    # And the other way round.
+    await store(new_read(asked, at=NOW))
+    assert await plates(search, ask(read, lookalikes=True)) == [read, asked]
+
+
+@pytest.mark.req("R-SRC-1")
+async def test_a_wider_likeness_comes_last_and_its_pages_go_on(search, store) -> None:
+    await store(
+        new_read("3ABC123", at=NOW),
+        new_read("8ABC123", at=NOW - timedelta(hours=4)),
+        new_read("7XYZ777", at=NOW, candidates={"8A8C123": 0.3}),
+        new_read("BABC123", at=NOW - timedelta(hours=2)),
+        new_read("3A8C123", at=NOW - timedelta(hours=1)),
+        new_read("33BC123", at=NOW),
+    )
+    order = ["8ABC123", "BABC123", "7XYZ777", "3ABC123", "3A8C123"]
+    assert await plates(search, ask("8ABC123", lookalikes=True)) == order
+    found = await search.find(ask("8ABC123", lookalikes=True), decision(AGENCY), OFFICER)
+    assert [r.why for r in found.reads[2:]] == [
+        "read 7XYZ777; the reader also held 8A8C123 possible, confidence 0.30: 8 held where B was asked",
+        "3 read where 8 was asked, confidence 0.95",
+        "3 read where 8 was asked, confidence 0.95; 8 read where B was asked, confidence 0.95",
+    ]
+    assert await plates(search, ask("8ABC123")) == ["8ABC123"]
+    paged, token = [], ""
+    while token or not paged:
+        request = ask("8ABC123", lookalikes=True, page=types_pb2.PageRequest(size=1, token=token))
+        page = await search.find(request, decision(AGENCY), OFFICER)
+        paged += [r.read.plate.text for r in page.reads]
+        token = page.next_page_token
+    assert paged == order
+
+
+@pytest.mark.req("R-SRC-1")
+async def test_a_look_alike_of_a_pattern_says_which_character_differs(search, store) -> None:
+    await store(
+        new_read("BABC123", at=NOW, confidences=[0.61] + [0.95] * 6),
+        new_read("7DEF8Q8", at=NOW, confidences=[0.95] * 5 + [0.4, 0.95]),
+        new_read("5XYZ555", at=NOW, candidates={"7DEF0O8": 0.3}),
+    )
+
+    async def why(pattern: str) -> list[str]:
+        found = await search.find(ask(pattern, lookalikes=True), decision(AGENCY), OFFICER)
+        assert all(0 < r.score < 1 for r in found.reads)
+        return [r.why for r in found.reads]
+
+    assert await why("8AB*") == ["looks like the pattern 8AB*: B read where 8 was asked, confidence 0.61"]
+    assert await why("*E?[BC]08") == [
+        (
+            "looks like the pattern *E?[BC]08: 8 read where B or C was asked, confidence 0.95; "
+            "Q read where 0 was asked, confidence 0.40"
+        )
+    ]
+    assert await why("7DE?0?8") == ["read 5XYZ555; the reader also held 7DEF0O8 possible, confidence 0.30"]
+    assert await why("7*O08") == [
+        (
+            "read 5XYZ555; the reader also held 7DEF0O8 possible, confidence 0.30: "
+            "0 held where O was asked; O held where 0 was asked"
+        )
+    ]
+
+
+@pytest.mark.req("R-SRC-1")
+async def test_one_of_several_characters_can_be_asked_for(search, store) -> None:
+    await store(*(new_read(f"8ABC12{n}", at=NOW) for n in "3479"))
+    assert sorted(await plates(search, ask("8abc12[37]"))) == ["8ABC123", "8ABC127"]
+    assert sorted(await plates(search, ask("8AB[A-D]12[1-4]"))) == ["8ABC123", "8ABC124"]
+    with pytest.raises(PlatewardError, match="needs its"):
+        await plates(search, ask("8AB[C"))
+    protovalidate.validate(ask("8AB[A-D]12?", purpose=WHY))
+
+
 async def test_unreadable_plates_are_found_by_place_only(search, store) -> None:
     await store(new_read("8ABC123", at=NOW, readable=False))
     assert await plates(search, ask("8ABC123", lookalikes=True)) == []
@@ -100,6 +191,10 @@ async def test_a_search_names_something(search) -> None:
     for plate in ("", "*", " - "):
         with pytest.raises(PlatewardError, match="names nothing"):
             await plates(search, ask(plate))
+    # Beside something else a sign that is no plate is refused too: dropped, it would show all that the camera saw.
+    for plate in ("-", " . ", "-.-"):
+        with pytest.raises(PlatewardError, match="names nothing"):
+            await plates(search, ask(plate, camera_ids=["cam-1"]))
     with pytest.raises(PlatewardError, match="at least 2"):
         await plates(search, ask("8*"))
 

@@ -60,10 +60,13 @@ class Obligations(_message.Message):
     SECOND_APPROVER_FIELD_NUMBER: _builtins.int
     AREA_FIELD_NUMBER: _builtins.int
     SCOPES_FIELD_NUMBER: _builtins.int
+    MOST_CAMERAS_FIELD_NUMBER: _builtins.int
     max_rows: _builtins.int
     """Most rows in one answer. Example: 200."""
     second_approver: _builtins.bool
     """A second person must approve first. Example: false."""
+    most_cameras: _builtins.int
+    """More cameras than this, touched by an area or by naming none, need a second person's approval; 0 is no bound. Example: 40."""
     @_builtins.property
     def agency_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Only reads of these agencies. Example: ["elk-grove-pd"]. Empty allows none."""
@@ -104,10 +107,11 @@ class Obligations(_message.Message):
         second_approver: _builtins.bool = ...,
         area: _types_pb2.Area | None = ...,
         scopes: _abc.Iterable[Global___Scope] | None = ...,
+        most_cameras: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["area", b"area", "not_after", b"not_after", "not_before", b"not_before"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency_ids", b"agency_ids", "area", b"area", "camera_ids", b"camera_ids", "masked_fields", b"masked_fields", "max_rows", b"max_rows", "not_after", b"not_after", "not_before", b"not_before", "scopes", b"scopes", "second_approver", b"second_approver"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency_ids", b"agency_ids", "area", b"area", "camera_ids", b"camera_ids", "masked_fields", b"masked_fields", "max_rows", b"max_rows", "most_cameras", b"most_cameras", "not_after", b"not_after", "not_before", b"not_before", "scopes", b"scopes", "second_approver", b"second_approver"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -28,7 +28,7 @@ from plateward.common.v1 import recognition_pb2 as plateward_dot_common_dot_v1_d
 from plateward.reads.v1 import read_pb2 as plateward_dot_reads_dot_v1_dot_read__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eplateward/hotlist/v1/hit.proto\x12\x14plateward.hotlist.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a%plateward/common/v1/recognition.proto\x1a\x1dplateward/reads/v1/read.proto\"\x98\x04\n\x0cHotlistEntry\x12\x19\n\x08\x65ntry_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18$\x12\x18\n\x07list_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12+\n\x05plate\x18\x03 \x01(\tB\x1c\xbaH\x19r\x17\x10\x02\x18\x0c\x32\x11^[A-Za-z0-9? -]+$\x12\x34\n\x05state\x18\x04 \x01(\tB%\xbaH\"r 2\x1e^(|[A-Z]{2}(-[A-Z0-9]{1,3})?)$\x12@\n\x0cvehicle_type\x18\x05 \x01(\x0e\x32 .plateward.common.v1.VehicleTypeB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12$\n\x06\x63olour\x18\x06 \x01(\tB\x14\xbaH\x11r\x0f\x32\r^[a-z]{0,16}$\x12\x1b\n\x08\x63\x61tegory\x18\x07 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x1a\n\x06reason\x18\x08 \x01(\tB\n\xbaH\x07r\x05\x10\x03\x18\xf4\x03\x12\x1c\n\x0b\x63\x61se_number\x18\t \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x36\n\nexpires_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\x12=\n\nmax_action\x18\x0b \x01(\x0e\x32\x1f.plateward.hotlist.v1.MaxActionB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x12\n\ncreated_by\x18\x0c \x01(\t\x12\x13\n\x0b\x61pproved_by\x18\r \x01(\t\x12\x11\n\tagency_id\x18\x0e \x01(\t\"|\n\x14\x43haracterExplanation\x12\x0c\n\x04read\x18\x01 \x01(\t\x12\r\n\x05\x65ntry\x18\x02 \x01(\t\x12\x33\n\x05match\x18\x03 \x01(\x0e\x32$.plateward.hotlist.v1.CharacterMatch\x12\x12\n\nconfidence\x18\x04 \x01(\x02\"\x81\x05\n\x03Hit\x12\x0e\n\x06hit_id\x18\x01 \x01(\t\x12\x11\n\tagency_id\x18\x02 \x01(\t\x12\x31\n\x05\x65ntry\x18\x03 \x01(\x0b\x32\".plateward.hotlist.v1.HotlistEntry\x12&\n\x04read\x18\x04 \x01(\x0b\x32\x18.plateward.reads.v1.Read\x12-\n\x05state\x18\x05 \x01(\x0e\x32\x1e.plateward.hotlist.v1.HitState\x12\x33\n\nmax_action\x18\x06 \x01(\x0e\x32\x1f.plateward.hotlist.v1.MaxAction\x12\x11\n\tdemotions\x18\x07 \x03(\t\x12?\n\x0b\x65xplanation\x18\x08 \x03(\x0b\x32*.plateward.hotlist.v1.CharacterExplanation\x12\x12\n\nmatch_kind\x18\t \x01(\t\x12-\n\traised_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bverifier_id\x18\x0b \x01(\t\x12\x39\n\rverifications\x18\x0c \x03(\x0b\x32\".plateward.hotlist.v1.Verification\x12\x32\n\trejection\x18\r \x01(\x0e\x32\x1f.plateward.hotlist.v1.Rejection\x12/\n\x06\x61\x63tion\x18\x0e \x01(\x0e\x32\x1f.plateward.hotlist.v1.HitAction\x12\x12\n\nlist_age_s\x18\x0f \x01(\x04\x12\x38\n\x0c\x63onfirmation\x18\x10 \x01(\x0b\x32\".plateward.hotlist.v1.Confirmation\"\xb0\x03\n\x0c\x43onfirmation\x12\x17\n\x0f\x63onfirmation_id\x18\x01 \x01(\t\x12.\n\x07urgency\x18\x02 \x01(\x0e\x32\x1d.plateward.hotlist.v1.Urgency\x12\x36\n\x05state\x18\x03 \x01(\x0e\x32\'.plateward.hotlist.v1.ConfirmationState\x12\x14\n\x0crequested_by\x18\x04 \x01(\t\x12\x30\n\x0crequested_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x06\x64ue_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x61ttempt\x18\x07 \x01(\r\x12\x33\n\x06result\x18\x08 \x01(\x0e\x32#.plateward.hotlist.v1.RecordsResult\x12\x13\n\x0b\x61nswered_by\x18\t \x01(\t\x12\x11\n\treference\x18\n \x01(\t\x12/\n\x0b\x61nswered_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04note\x18\x0c \x01(\t\"\x9b\x01\n\x0cVerification\x12\x11\n\tmember_id\x18\x01 \x01(\t\x12\x13\n\x0bmember_name\x18\x02 \x01(\t\x12&\n\x02\x61t\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\x05state\x18\x04 \x01(\x0e\x32\x1e.plateward.hotlist.v1.HitState\x12\x0c\n\x04note\x18\x05 \x01(\t*h\n\tMaxAction\x12\x1a\n\x16MAX_ACTION_UNSPECIFIED\x10\x00\x12\x15\n\x11MAX_ACTION_INFORM\x10\x01\x12\x13\n\x0fMAX_ACTION_LEAD\x10\x02\x12\x13\n\x0fMAX_ACTION_STOP\x10\x03*\xc6\x01\n\x08HitState\x12\x19\n\x15HIT_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10HIT_STATE_RAISED\x10\x01\x12\x15\n\x11HIT_STATE_CLAIMED\x10\x02\x12\x16\n\x12HIT_STATE_COMPARED\x10\x03\x12\x17\n\x13HIT_STATE_CONFIRMED\x10\x04\x12\x16\n\x12HIT_STATE_REJECTED\x10\x05\x12\x13\n\x0fHIT_STATE_ACTED\x10\x06\x12\x14\n\x10HIT_STATE_CLOSED\x10\x07*\xa1\x01\n\tRejection\x12\x19\n\x15REJECTION_UNSPECIFIED\x10\x00\x12\x15\n\x11REJECTION_MISREAD\x10\x01\x12\x19\n\x15REJECTION_WRONG_STATE\x10\x02\x12\x1b\n\x17REJECTION_WRONG_VEHICLE\x10\x03\x12\x13\n\x0fREJECTION_STALE\x10\x04\x12\x15\n\x11REJECTION_CLEARED\x10\x05*s\n\nComparison\x12\x1a\n\x16\x43OMPARISON_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x43OMPARISON_SAME\x10\x01\x12\x18\n\x14\x43OMPARISON_DIFFERENT\x10\x02\x12\x1a\n\x16\x43OMPARISON_NOT_VISIBLE\x10\x03*\xb4\x01\n\rRecordsResult\x12\x1e\n\x1aRECORDS_RESULT_UNSPECIFIED\x10\x00\x12\x1c\n\x18RECORDS_RESULT_CONFIRMED\x10\x01\x12\x1f\n\x1bRECORDS_RESULT_NOT_IN_FORCE\x10\x02\x12 \n\x1cRECORDS_RESULT_OTHER_VEHICLE\x10\x03\x12\"\n\x1eRECORDS_RESULT_NOT_PRACTICABLE\x10\x04*\x84\x01\n\tHitAction\x12\x1a\n\x16HIT_ACTION_UNSPECIFIED\x10\x00\x12\x13\n\x0fHIT_ACTION_STOP\x10\x01\x12\x1a\n\x16HIT_ACTION_INVESTIGATE\x10\x02\x12\x15\n\x11HIT_ACTION_INFORM\x10\x03\x12\x13\n\x0fHIT_ACTION_NONE\x10\x04*\xa6\x01\n\x0e\x43haracterMatch\x12\x1f\n\x1b\x43HARACTER_MATCH_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43HARACTER_MATCH_SAME\x10\x01\x12\x1d\n\x19\x43HARACTER_MATCH_LOOKALIKE\x10\x02\x12\x1d\n\x19\x43HARACTER_MATCH_DIFFERENT\x10\x03\x12\x1b\n\x17\x43HARACTER_MATCH_MISSING\x10\x04*K\n\x07Urgency\x12\x17\n\x13URGENCY_UNSPECIFIED\x10\x00\x12\x12\n\x0eURGENCY_URGENT\x10\x01\x12\x13\n\x0fURGENCY_ROUTINE\x10\x02*\xde\x01\n\x11\x43onfirmationState\x12\"\n\x1e\x43ONFIRMATION_STATE_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x43ONFIRMATION_STATE_WAITING\x10\x01\x12!\n\x1d\x43ONFIRMATION_STATE_IN_PROCESS\x10\x02\x12\x1e\n\x1a\x43ONFIRMATION_STATE_OVERDUE\x10\x03\x12\x1f\n\x1b\x43ONFIRMATION_STATE_ANSWERED\x10\x04\x12!\n\x1d\x43ONFIRMATION_STATE_UNANSWERED\x10\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eplateward/hotlist/v1/hit.proto\x12\x14plateward.hotlist.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a%plateward/common/v1/recognition.proto\x1a\x1dplateward/reads/v1/read.proto\"\xa4\x06\n\x0cHotlistEntry\x12\x19\n\x08\x65ntry_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18$\x12\x18\n\x07list_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12+\n\x05plate\x18\x03 \x01(\tB\x1c\xbaH\x19r\x17\x10\x02\x18\x0c\x32\x11^[A-Za-z0-9? -]+$\x12\x34\n\x05state\x18\x04 \x01(\tB%\xbaH\"r 2\x1e^(|[A-Z]{2}(-[A-Z0-9]{1,3})?)$\x12@\n\x0cvehicle_type\x18\x05 \x01(\x0e\x32 .plateward.common.v1.VehicleTypeB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12$\n\x06\x63olour\x18\x06 \x01(\tB\x14\xbaH\x11r\x0f\x32\r^[a-z]{0,16}$\x12\x1b\n\x08\x63\x61tegory\x18\x07 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x1a\n\x06reason\x18\x08 \x01(\tB\n\xbaH\x07r\x05\x10\x03\x18\xf4\x03\x12\x1c\n\x0b\x63\x61se_number\x18\t \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x36\n\nexpires_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\x12=\n\nmax_action\x18\x0b \x01(\x0e\x32\x1f.plateward.hotlist.v1.MaxActionB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x12\n\ncreated_by\x18\x0c \x01(\t\x12\x13\n\x0b\x61pproved_by\x18\r \x01(\t\x12\x11\n\tagency_id\x18\x0e \x01(\t\x12\x14\n\x03vin\x18\x0f \x01(\tB\x07\xbaH\x04r\x02\x18\x14\x12\x15\n\x04make\x18\x10 \x01(\tB\x07\xbaH\x04r\x02\x18\x18\x12\x16\n\x05model\x18\x11 \x01(\tB\x07\xbaH\x04r\x02\x18\x18\x12(\n\nmodel_year\x18\x12 \x01(\tB\x14\xbaH\x11r\x0f\x32\r^([0-9]{4})?$\x12\x1b\n\nplate_year\x18\x13 \x01(\tB\x07\xbaH\x04r\x02\x18\x04\x12\x1b\n\nplate_type\x18\x14 \x01(\tB\x07\xbaH\x04r\x02\x18\x04\x12\x1e\n\rvehicle_style\x18\x15 \x01(\tB\x07\xbaH\x04r\x02\x18\x10\x12\x14\n\x03ori\x18\x16 \x01(\tB\x07\xbaH\x04r\x02\x18\x10\x12\x15\n\x03nic\x18\x17 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x14\n\x03oan\x18\x18 \x01(\tB\x07\xbaH\x04r\x02\x18 \"|\n\x14\x43haracterExplanation\x12\x0c\n\x04read\x18\x01 \x01(\t\x12\r\n\x05\x65ntry\x18\x02 \x01(\t\x12\x33\n\x05match\x18\x03 \x01(\x0e\x32$.plateward.hotlist.v1.CharacterMatch\x12\x12\n\nconfidence\x18\x04 \x01(\x02\"\x81\x05\n\x03Hit\x12\x0e\n\x06hit_id\x18\x01 \x01(\t\x12\x11\n\tagency_id\x18\x02 \x01(\t\x12\x31\n\x05\x65ntry\x18\x03 \x01(\x0b\x32\".plateward.hotlist.v1.HotlistEntry\x12&\n\x04read\x18\x04 \x01(\x0b\x32\x18.plateward.reads.v1.Read\x12-\n\x05state\x18\x05 \x01(\x0e\x32\x1e.plateward.hotlist.v1.HitState\x12\x33\n\nmax_action\x18\x06 \x01(\x0e\x32\x1f.plateward.hotlist.v1.MaxAction\x12\x11\n\tdemotions\x18\x07 \x03(\t\x12?\n\x0b\x65xplanation\x18\x08 \x03(\x0b\x32*.plateward.hotlist.v1.CharacterExplanation\x12\x12\n\nmatch_kind\x18\t \x01(\t\x12-\n\traised_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bverifier_id\x18\x0b \x01(\t\x12\x39\n\rverifications\x18\x0c \x03(\x0b\x32\".plateward.hotlist.v1.Verification\x12\x32\n\trejection\x18\r \x01(\x0e\x32\x1f.plateward.hotlist.v1.Rejection\x12/\n\x06\x61\x63tion\x18\x0e \x01(\x0e\x32\x1f.plateward.hotlist.v1.HitAction\x12\x12\n\nlist_age_s\x18\x0f \x01(\x04\x12\x38\n\x0c\x63onfirmation\x18\x10 \x01(\x0b\x32\".plateward.hotlist.v1.Confirmation\"\xb0\x03\n\x0c\x43onfirmation\x12\x17\n\x0f\x63onfirmation_id\x18\x01 \x01(\t\x12.\n\x07urgency\x18\x02 \x01(\x0e\x32\x1d.plateward.hotlist.v1.Urgency\x12\x36\n\x05state\x18\x03 \x01(\x0e\x32\'.plateward.hotlist.v1.ConfirmationState\x12\x14\n\x0crequested_by\x18\x04 \x01(\t\x12\x30\n\x0crequested_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x06\x64ue_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x61ttempt\x18\x07 \x01(\r\x12\x33\n\x06result\x18\x08 \x01(\x0e\x32#.plateward.hotlist.v1.RecordsResult\x12\x13\n\x0b\x61nswered_by\x18\t \x01(\t\x12\x11\n\treference\x18\n \x01(\t\x12/\n\x0b\x61nswered_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04note\x18\x0c \x01(\t\"\x9b\x01\n\x0cVerification\x12\x11\n\tmember_id\x18\x01 \x01(\t\x12\x13\n\x0bmember_name\x18\x02 \x01(\t\x12&\n\x02\x61t\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\x05state\x18\x04 \x01(\x0e\x32\x1e.plateward.hotlist.v1.HitState\x12\x0c\n\x04note\x18\x05 \x01(\t*h\n\tMaxAction\x12\x1a\n\x16MAX_ACTION_UNSPECIFIED\x10\x00\x12\x15\n\x11MAX_ACTION_INFORM\x10\x01\x12\x13\n\x0fMAX_ACTION_LEAD\x10\x02\x12\x13\n\x0fMAX_ACTION_STOP\x10\x03*\xc6\x01\n\x08HitState\x12\x19\n\x15HIT_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10HIT_STATE_RAISED\x10\x01\x12\x15\n\x11HIT_STATE_CLAIMED\x10\x02\x12\x16\n\x12HIT_STATE_COMPARED\x10\x03\x12\x17\n\x13HIT_STATE_CONFIRMED\x10\x04\x12\x16\n\x12HIT_STATE_REJECTED\x10\x05\x12\x13\n\x0fHIT_STATE_ACTED\x10\x06\x12\x14\n\x10HIT_STATE_CLOSED\x10\x07*\xa1\x01\n\tRejection\x12\x19\n\x15REJECTION_UNSPECIFIED\x10\x00\x12\x15\n\x11REJECTION_MISREAD\x10\x01\x12\x19\n\x15REJECTION_WRONG_STATE\x10\x02\x12\x1b\n\x17REJECTION_WRONG_VEHICLE\x10\x03\x12\x13\n\x0fREJECTION_STALE\x10\x04\x12\x15\n\x11REJECTION_CLEARED\x10\x05*s\n\nComparison\x12\x1a\n\x16\x43OMPARISON_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x43OMPARISON_SAME\x10\x01\x12\x18\n\x14\x43OMPARISON_DIFFERENT\x10\x02\x12\x1a\n\x16\x43OMPARISON_NOT_VISIBLE\x10\x03*\xb4\x01\n\rRecordsResult\x12\x1e\n\x1aRECORDS_RESULT_UNSPECIFIED\x10\x00\x12\x1c\n\x18RECORDS_RESULT_CONFIRMED\x10\x01\x12\x1f\n\x1bRECORDS_RESULT_NOT_IN_FORCE\x10\x02\x12 \n\x1cRECORDS_RESULT_OTHER_VEHICLE\x10\x03\x12\"\n\x1eRECORDS_RESULT_NOT_PRACTICABLE\x10\x04*\x84\x01\n\tHitAction\x12\x1a\n\x16HIT_ACTION_UNSPECIFIED\x10\x00\x12\x13\n\x0fHIT_ACTION_STOP\x10\x01\x12\x1a\n\x16HIT_ACTION_INVESTIGATE\x10\x02\x12\x15\n\x11HIT_ACTION_INFORM\x10\x03\x12\x13\n\x0fHIT_ACTION_NONE\x10\x04*\xa6\x01\n\x0e\x43haracterMatch\x12\x1f\n\x1b\x43HARACTER_MATCH_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43HARACTER_MATCH_SAME\x10\x01\x12\x1d\n\x19\x43HARACTER_MATCH_LOOKALIKE\x10\x02\x12\x1d\n\x19\x43HARACTER_MATCH_DIFFERENT\x10\x03\x12\x1b\n\x17\x43HARACTER_MATCH_MISSING\x10\x04*K\n\x07Urgency\x12\x17\n\x13URGENCY_UNSPECIFIED\x10\x00\x12\x12\n\x0eURGENCY_URGENT\x10\x01\x12\x13\n\x0fURGENCY_ROUTINE\x10\x02*\xde\x01\n\x11\x43onfirmationState\x12\"\n\x1e\x43ONFIRMATION_STATE_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x43ONFIRMATION_STATE_WAITING\x10\x01\x12!\n\x1d\x43ONFIRMATION_STATE_IN_PROCESS\x10\x02\x12\x1e\n\x1a\x43ONFIRMATION_STATE_OVERDUE\x10\x03\x12\x1f\n\x1b\x43ONFIRMATION_STATE_ANSWERED\x10\x04\x12!\n\x1d\x43ONFIRMATION_STATE_UNANSWERED\x10\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -57,32 +57,52 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_HOTLISTENTRY'].fields_by_name['expires_at']._serialized_options = b'\272H\003\310\001\001'
   _globals['_HOTLISTENTRY'].fields_by_name['max_action']._loaded_options = None
   _globals['_HOTLISTENTRY'].fields_by_name['max_action']._serialized_options = b'\272H\005\202\001\002\020\001'
-  _globals['_MAXACTION']._serialized_start=2090
-  _globals['_MAXACTION']._serialized_end=2194
-  _globals['_HITSTATE']._serialized_start=2197
-  _globals['_HITSTATE']._serialized_end=2395
-  _globals['_REJECTION']._serialized_start=2398
-  _globals['_REJECTION']._serialized_end=2559
-  _globals['_COMPARISON']._serialized_start=2561
-  _globals['_COMPARISON']._serialized_end=2676
-  _globals['_RECORDSRESULT']._serialized_start=2679
-  _globals['_RECORDSRESULT']._serialized_end=2859
-  _globals['_HITACTION']._serialized_start=2862
-  _globals['_HITACTION']._serialized_end=2994
-  _globals['_CHARACTERMATCH']._serialized_start=2997
-  _globals['_CHARACTERMATCH']._serialized_end=3163
-  _globals['_URGENCY']._serialized_start=3165
-  _globals['_URGENCY']._serialized_end=3240
-  _globals['_CONFIRMATIONSTATE']._serialized_start=3243
-  _globals['_CONFIRMATIONSTATE']._serialized_end=3465
+  _globals['_HOTLISTENTRY'].fields_by_name['vin']._loaded_options = None
+  _globals['_HOTLISTENTRY'].fields_by_name['vin']._serialized_options = b'\272H\004r\002\030\024'
+  _globals['_HOTLISTENTRY'].fields_by_name['make']._loaded_options = None
+  _globals['_HOTLISTENTRY'].fields_by_name['make']._serialized_options = b'\272H\004r\002\030\030'
+  _globals['_HOTLISTENTRY'].fields_by_name['model']._loaded_options = None
+  _globals['_HOTLISTENTRY'].fields_by_name['model']._serialized_options = b'\272H\004r\002\030\030'
+  _globals['_HOTLISTENTRY'].fields_by_name['model_year']._loaded_options = None
+  _globals['_HOTLISTENTRY'].fields_by_name['model_year']._serialized_options = b'\272H\021r\0172\r^([0-9]{4})?$'
+  _globals['_HOTLISTENTRY'].fields_by_name['plate_year']._loaded_options = None
+  _globals['_HOTLISTENTRY'].fields_by_name['plate_year']._serialized_options = b'\272H\004r\002\030\004'
+  _globals['_HOTLISTENTRY'].fields_by_name['plate_type']._loaded_options = None
+  _globals['_HOTLISTENTRY'].fields_by_name['plate_type']._serialized_options = b'\272H\004r\002\030\004'
+  _globals['_HOTLISTENTRY'].fields_by_name['vehicle_style']._loaded_options = None
+  _globals['_HOTLISTENTRY'].fields_by_name['vehicle_style']._serialized_options = b'\272H\004r\002\030\020'
+  _globals['_HOTLISTENTRY'].fields_by_name['ori']._loaded_options = None
+  _globals['_HOTLISTENTRY'].fields_by_name['ori']._serialized_options = b'\272H\004r\002\030\020'
+  _globals['_HOTLISTENTRY'].fields_by_name['nic']._loaded_options = None
+  _globals['_HOTLISTENTRY'].fields_by_name['nic']._serialized_options = b'\272H\005r\003\030\200\001'
+  _globals['_HOTLISTENTRY'].fields_by_name['oan']._loaded_options = None
+  _globals['_HOTLISTENTRY'].fields_by_name['oan']._serialized_options = b'\272H\004r\002\030 '
+  _globals['_MAXACTION']._serialized_start=2358
+  _globals['_MAXACTION']._serialized_end=2462
+  _globals['_HITSTATE']._serialized_start=2465
+  _globals['_HITSTATE']._serialized_end=2663
+  _globals['_REJECTION']._serialized_start=2666
+  _globals['_REJECTION']._serialized_end=2827
+  _globals['_COMPARISON']._serialized_start=2829
+  _globals['_COMPARISON']._serialized_end=2944
+  _globals['_RECORDSRESULT']._serialized_start=2947
+  _globals['_RECORDSRESULT']._serialized_end=3127
+  _globals['_HITACTION']._serialized_start=3130
+  _globals['_HITACTION']._serialized_end=3262
+  _globals['_CHARACTERMATCH']._serialized_start=3265
+  _globals['_CHARACTERMATCH']._serialized_end=3431
+  _globals['_URGENCY']._serialized_start=3433
+  _globals['_URGENCY']._serialized_end=3508
+  _globals['_CONFIRMATIONSTATE']._serialized_start=3511
+  _globals['_CONFIRMATIONSTATE']._serialized_end=3733
   _globals['_HOTLISTENTRY']._serialized_start=189
-  _globals['_HOTLISTENTRY']._serialized_end=725
-  _globals['_CHARACTEREXPLANATION']._serialized_start=727
-  _globals['_CHARACTEREXPLANATION']._serialized_end=851
-  _globals['_HIT']._serialized_start=854
-  _globals['_HIT']._serialized_end=1495
-  _globals['_CONFIRMATION']._serialized_start=1498
-  _globals['_CONFIRMATION']._serialized_end=1930
-  _globals['_VERIFICATION']._serialized_start=1933
-  _globals['_VERIFICATION']._serialized_end=2088
+  _globals['_HOTLISTENTRY']._serialized_end=993
+  _globals['_CHARACTEREXPLANATION']._serialized_start=995
+  _globals['_CHARACTEREXPLANATION']._serialized_end=1119
+  _globals['_HIT']._serialized_start=1122
+  _globals['_HIT']._serialized_end=1763
+  _globals['_CONFIRMATION']._serialized_start=1766
+  _globals['_CONFIRMATION']._serialized_end=2198
+  _globals['_VERIFICATION']._serialized_start=2201
+  _globals['_VERIFICATION']._serialized_end=2356
 # @@protoc_insertion_point(module_scope)

@@ -318,6 +318,16 @@ class HotlistEntry(_message.Message):
     CREATED_BY_FIELD_NUMBER: _builtins.int
     APPROVED_BY_FIELD_NUMBER: _builtins.int
     AGENCY_ID_FIELD_NUMBER: _builtins.int
+    VIN_FIELD_NUMBER: _builtins.int
+    MAKE_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    MODEL_YEAR_FIELD_NUMBER: _builtins.int
+    PLATE_YEAR_FIELD_NUMBER: _builtins.int
+    PLATE_TYPE_FIELD_NUMBER: _builtins.int
+    VEHICLE_STYLE_FIELD_NUMBER: _builtins.int
+    ORI_FIELD_NUMBER: _builtins.int
+    NIC_FIELD_NUMBER: _builtins.int
+    OAN_FIELD_NUMBER: _builtins.int
     entry_id: _builtins.str
     """Its ID, UUIDv7; set by the service."""
     list_id: _builtins.str
@@ -344,6 +354,26 @@ class HotlistEntry(_message.Message):
     """Member who checked it; empty while it waits, and then it matches nothing. Example: "m-1077"."""
     agency_id: _builtins.str
     """Agency that owns it; set by the service. Example: "elk-grove-pd"."""
+    vin: _builtins.str
+    """Vehicle identification number. Example: "1HGCM82633A004352"."""
+    make: _builtins.str
+    """Make, as the source writes it. Example: "HOND"."""
+    model: _builtins.str
+    """Model, as the source writes it. Example: "CIV"."""
+    model_year: _builtins.str
+    """Year of the vehicle. Example: "2019"."""
+    plate_year: _builtins.str
+    """Year in which the plate expires. Example: "2027"."""
+    plate_type: _builtins.str
+    """Type of the plate. Example: "PC"."""
+    vehicle_style: _builtins.str
+    """Style of the vehicle, as the source writes it; "PK", a pick-up, may be seen as a car or as a truck. Example: "4D"."""
+    ori: _builtins.str
+    """Who entered it (originating agency identifier). Example: "CA0341000"."""
+    nic: _builtins.str
+    """Number of the record at the source (NCIC number). Example: "V123456789"."""
+    oan: _builtins.str
+    """Number applied to the vehicle by who has it, where it bears one. Example: "EG-4471"."""
     @_builtins.property
     def expires_at(self) -> _timestamp_pb2.Timestamp:
         """When it stops matching; 30 days ahead at most. Example: 2026-12-20T00:00:00Z."""
@@ -365,10 +395,20 @@ class HotlistEntry(_message.Message):
         created_by: _builtins.str = ...,
         approved_by: _builtins.str = ...,
         agency_id: _builtins.str = ...,
+        vin: _builtins.str = ...,
+        make: _builtins.str = ...,
+        model: _builtins.str = ...,
+        model_year: _builtins.str = ...,
+        plate_year: _builtins.str = ...,
+        plate_type: _builtins.str = ...,
+        vehicle_style: _builtins.str = ...,
+        ori: _builtins.str = ...,
+        nic: _builtins.str = ...,
+        oan: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency_id", b"agency_id", "approved_by", b"approved_by", "case_number", b"case_number", "category", b"category", "colour", b"colour", "created_by", b"created_by", "entry_id", b"entry_id", "expires_at", b"expires_at", "list_id", b"list_id", "max_action", b"max_action", "plate", b"plate", "reason", b"reason", "state", b"state", "vehicle_type", b"vehicle_type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency_id", b"agency_id", "approved_by", b"approved_by", "case_number", b"case_number", "category", b"category", "colour", b"colour", "created_by", b"created_by", "entry_id", b"entry_id", "expires_at", b"expires_at", "list_id", b"list_id", "make", b"make", "max_action", b"max_action", "model", b"model", "model_year", b"model_year", "nic", b"nic", "oan", b"oan", "ori", b"ori", "plate", b"plate", "plate_type", b"plate_type", "plate_year", b"plate_year", "reason", b"reason", "state", b"state", "vehicle_style", b"vehicle_style", "vehicle_type", b"vehicle_type", "vin", b"vin"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

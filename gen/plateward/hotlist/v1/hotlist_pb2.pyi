@@ -11,6 +11,7 @@ from google.protobuf.internal import containers as _containers
 from plateward.common.v1 import receipt_pb2 as _receipt_pb2
 from plateward.common.v1 import types_pb2 as _types_pb2
 from plateward.hotlist.v1 import hit_pb2 as _hit_pb2
+from plateward.reads.v1 import reads_pb2 as _reads_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -759,7 +760,7 @@ class StreamHitsRequest(_message.Message):
     CURSOR_FIELD_NUMBER: _builtins.int
     OWNER_AGENCY_IDS_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
-    """Cursor of the last hit that was dealt with; empty starts now. Example: "5512"."""
+    """Cursor of the last hit that was dealt with; empty starts now, and the first answer is then that cursor. Example: "5512"."""
     @_builtins.property
     def owner_agency_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Agency whose hits are wanted; empty means one's own. Example: "elk-grove-pd"."""
@@ -780,17 +781,17 @@ Global___StreamHitsRequest: _TypeAlias = StreamHitsRequest  # noqa: Y015
 
 @_typing.final
 class StreamHitsResponse(_message.Message):
-    """One hit."""
+    """One hit; or, first on a stream that starts now, the cursor alone."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     HIT_FIELD_NUMBER: _builtins.int
     CURSOR_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
-    """Cursor after it. Example: "5513"."""
+    """Cursor after it, or the one to come back with before the first hit. Example: "5513"."""
     @_builtins.property
     def hit(self) -> _hit_pb2.Hit:
-        """The hit."""
+        """The hit; absent in the message that only says where the stream starts."""
 
     def __init__(
         self,
@@ -859,6 +860,62 @@ class ClaimHitResponse(_message.Message):
 Global___ClaimHitResponse: _TypeAlias = ClaimHitResponse  # noqa: Y015
 
 @_typing.final
+class ReleaseHitRequest(_message.Message):
+    """Which hit is handed back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HIT_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    hit_id: _builtins.str
+    """The hit."""
+    reason: _builtins.str
+    """Why. Example: "end of shift"."""
+    def __init__(
+        self,
+        *,
+        hit_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hit_id", b"hit_id", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReleaseHitRequest: _TypeAlias = ReleaseHitRequest  # noqa: Y015
+
+@_typing.final
+class ReleaseHitResponse(_message.Message):
+    """The hit as handed back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HIT_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def hit(self) -> _hit_pb2.Hit:
+        """The hit, raised and nobody's."""
+
+    @_builtins.property
+    def receipt(self) -> _receipt_pb2.Receipt:
+        """Proof that it was recorded."""
+
+    def __init__(
+        self,
+        *,
+        hit: _hit_pb2.Hit | None = ...,
+        receipt: _receipt_pb2.Receipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["hit", b"hit", "receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hit", b"hit", "receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReleaseHitResponse: _TypeAlias = ReleaseHitResponse  # noqa: Y015
+
+@_typing.final
 class GetHitPictureRequest(_message.Message):
     """Which crop of which hit."""
 
@@ -914,7 +971,7 @@ Global___GetHitPictureResponse: _TypeAlias = GetHitPictureResponse  # noqa: Y015
 
 @_typing.final
 class CompareHitRequest(_message.Message):
-    """What the comparison showed. All three must be answered."""
+    """What the comparison showed. All three must be answered; a state or vehicle that is not visible makes the hit a lead."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1051,7 +1108,7 @@ class CheckRecordsRequest(_message.Message):
     result: _hit_pb2.RecordsResult.ValueType
     """The answer. Example: RECORDS_RESULT_CONFIRMED."""
     reference: _builtins.str
-    """Reference of the reply. Example: "CLETS 261123-1804"."""
+    """Who confirmed: the number of the reply, or a name; needed for "confirmed" unless the message switch has the answer. Example: "CLETS 261123-1804"."""
     reason: _builtins.str
     """Why the check was not practicable; needed for that answer only. Example: "pursuit in progress, dispatch down"."""
     def __init__(
@@ -1251,7 +1308,7 @@ class GetMatchStatisticsResponse(_message.Message):
     ROWS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___MatchStatistic]:
-        """One row for each list, camera or character pair."""
+        """One row for each list, camera, kind of match or character pair of each agency."""
 
     def __init__(
         self,
@@ -1297,14 +1354,17 @@ class MatchStatistic(_message.Message):
     RAISED_FIELD_NUMBER: _builtins.int
     CONFIRMED_FIELD_NUMBER: _builtins.int
     REJECTED_FIELD_NUMBER: _builtins.int
+    AGENCY_ID_FIELD_NUMBER: _builtins.int
     group: _builtins.str
     """What is grouped. Example: "list" or "characters"."""
     name: _builtins.str
-    """The group. Example: "local" or "8/B"."""
+    """The group; another agency's list names it. Example: "local", "local of galt-pd" or "8/B"."""
     raised: _builtins.int
     """Hits raised. Example: 42."""
     confirmed: _builtins.int
     """Hits confirmed. Example: 31."""
+    agency_id: _builtins.str
+    """Agency whose hits they are. Example: "elk-grove-pd"."""
     @_builtins.property
     def rejected(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """Hits rejected, by reason name. Example: {"REJECTION_MISREAD": 9}."""
@@ -1317,14 +1377,77 @@ class MatchStatistic(_message.Message):
         raised: _builtins.int = ...,
         confirmed: _builtins.int = ...,
         rejected: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        agency_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["confirmed", b"confirmed", "group", b"group", "name", b"name", "raised", b"raised", "rejected", b"rejected"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency_id", b"agency_id", "confirmed", b"confirmed", "group", b"group", "name", b"name", "raised", b"raised", "rejected", b"rejected"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___MatchStatistic: _TypeAlias = MatchStatistic  # noqa: Y015
+
+@_typing.final
+class ListHitCertificatesRequest(_message.Message):
+    """Which certificates."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def page(self) -> _types_pb2.PageRequest:
+        """Which page."""
+
+    def __init__(
+        self,
+        *,
+        page: _types_pb2.PageRequest | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["page", b"page"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page", b"page"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListHitCertificatesRequest: _TypeAlias = ListHitCertificatesRequest  # noqa: Y015
+
+@_typing.final
+class ListHitCertificatesResponse(_message.Message):
+    """Certificates of kind "hit", newest first."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CERTIFICATES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    VERIFIER_KEY_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page; empty on the last. Example: ""."""
+    verifier_key: _builtins.str
+    """Public key of their signed notes; empty where the service has no key and issues none."""
+    @_builtins.property
+    def certificates(self) -> _containers.RepeatedCompositeFieldContainer[_reads_pb2.Certificate]:
+        """The certificates; their commitment is over the sorted IDs of the destroyed hits."""
+
+    @_builtins.property
+    def receipt(self) -> _receipt_pb2.Receipt:
+        """Proof that this look was recorded."""
+
+    def __init__(
+        self,
+        *,
+        certificates: _abc.Iterable[_reads_pb2.Certificate] | None = ...,
+        next_page_token: _builtins.str = ...,
+        verifier_key: _builtins.str = ...,
+        receipt: _receipt_pb2.Receipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificates", b"certificates", "next_page_token", b"next_page_token", "receipt", b"receipt", "verifier_key", b"verifier_key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListHitCertificatesResponse: _TypeAlias = ListHitCertificatesResponse  # noqa: Y015
 
 @_typing.final
 class PutWebhookRequest(_message.Message):

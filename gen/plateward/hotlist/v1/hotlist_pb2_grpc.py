@@ -100,6 +100,11 @@ class HotlistServiceStub:
                 request_serializer=plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.ClaimHitRequest.SerializeToString,
                 response_deserializer=plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.ClaimHitResponse.FromString,
                 _registered_method=True)
+        self.ReleaseHit = channel.unary_unary(
+                '/plateward.hotlist.v1.HotlistService/ReleaseHit',
+                request_serializer=plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.ReleaseHitRequest.SerializeToString,
+                response_deserializer=plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.ReleaseHitResponse.FromString,
+                _registered_method=True)
         self.GetHitPicture = channel.unary_unary(
                 '/plateward.hotlist.v1.HotlistService/GetHitPicture',
                 request_serializer=plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.GetHitPictureRequest.SerializeToString,
@@ -134,6 +139,11 @@ class HotlistServiceStub:
                 '/plateward.hotlist.v1.HotlistService/GetMatchStatistics',
                 request_serializer=plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.GetMatchStatisticsRequest.SerializeToString,
                 response_deserializer=plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.GetMatchStatisticsResponse.FromString,
+                _registered_method=True)
+        self.ListHitCertificates = channel.unary_unary(
+                '/plateward.hotlist.v1.HotlistService/ListHitCertificates',
+                request_serializer=plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.ListHitCertificatesRequest.SerializeToString,
+                response_deserializer=plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.ListHitCertificatesResponse.FromString,
                 _registered_method=True)
         self.PutWebhook = channel.unary_unary(
                 '/plateward.hotlist.v1.HotlistService/PutWebhook',
@@ -237,6 +247,13 @@ class HotlistServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReleaseHit(self, request, context):
+        """Hand a claimed hit back to everybody: the verifier at any time, another member once no step was taken for a set time.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetHitPicture(self, request, context):
         """See a crop of a hit, which is kept with the hit, since that may outlive its read.
         """
@@ -280,7 +297,14 @@ class HotlistServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetMatchStatistics(self, request, context):
-        """Precision by list, camera and character pair.
+        """Precision by list, camera and character pair: of the caller's agency; of every agency, each apart, for a service of the platform.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListHitCertificates(self, request, context):
+        """Certificates of destroyed hits.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -361,6 +385,11 @@ def add_HotlistServiceServicer_to_server(servicer, server):
                     request_deserializer=plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.ClaimHitRequest.FromString,
                     response_serializer=plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.ClaimHitResponse.SerializeToString,
             ),
+            'ReleaseHit': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReleaseHit,
+                    request_deserializer=plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.ReleaseHitRequest.FromString,
+                    response_serializer=plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.ReleaseHitResponse.SerializeToString,
+            ),
             'GetHitPicture': grpc.unary_unary_rpc_method_handler(
                     servicer.GetHitPicture,
                     request_deserializer=plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.GetHitPictureRequest.FromString,
@@ -395,6 +424,11 @@ def add_HotlistServiceServicer_to_server(servicer, server):
                     servicer.GetMatchStatistics,
                     request_deserializer=plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.GetMatchStatisticsRequest.FromString,
                     response_serializer=plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.GetMatchStatisticsResponse.SerializeToString,
+            ),
+            'ListHitCertificates': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListHitCertificates,
+                    request_deserializer=plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.ListHitCertificatesRequest.FromString,
+                    response_serializer=plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.ListHitCertificatesResponse.SerializeToString,
             ),
             'PutWebhook': grpc.unary_unary_rpc_method_handler(
                     servicer.PutWebhook,
@@ -765,6 +799,33 @@ class HotlistService:
             _registered_method=True)
 
     @staticmethod
+    def ReleaseHit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/plateward.hotlist.v1.HotlistService/ReleaseHit',
+            plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.ReleaseHitRequest.SerializeToString,
+            plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.ReleaseHitResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def GetHitPicture(request,
             target,
             options=(),
@@ -943,6 +1004,33 @@ class HotlistService:
             '/plateward.hotlist.v1.HotlistService/GetMatchStatistics',
             plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.GetMatchStatisticsRequest.SerializeToString,
             plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.GetMatchStatisticsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListHitCertificates(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/plateward.hotlist.v1.HotlistService/ListHitCertificates',
+            plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.ListHitCertificatesRequest.SerializeToString,
+            plateward_dot_hotlist_dot_v1_dot_hotlist__pb2.ListHitCertificatesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -59,6 +59,8 @@ class HotlistServiceStub:
     """Hits as they are raised, from a cursor: at least once."""
     ClaimHit: _grpc.UnaryUnaryMultiCallable[_hotlist_pb2.ClaimHitRequest, _hotlist_pb2.ClaimHitResponse]
     """Take a hit: from now on one named person verifies it."""
+    ReleaseHit: _grpc.UnaryUnaryMultiCallable[_hotlist_pb2.ReleaseHitRequest, _hotlist_pb2.ReleaseHitResponse]
+    """Hand a claimed hit back to everybody: the verifier at any time, another member once no step was taken for a set time."""
     GetHitPicture: _grpc.UnaryUnaryMultiCallable[_hotlist_pb2.GetHitPictureRequest, _hotlist_pb2.GetHitPictureResponse]
     """See a crop of a hit, which is kept with the hit, since that may outlive its read."""
     CompareHit: _grpc.UnaryUnaryMultiCallable[_hotlist_pb2.CompareHitRequest, _hotlist_pb2.CompareHitResponse]
@@ -72,7 +74,9 @@ class HotlistServiceStub:
     RecordOutcome: _grpc.UnaryUnaryMultiCallable[_hotlist_pb2.RecordOutcomeRequest, _hotlist_pb2.RecordOutcomeResponse]
     """Record how it ended."""
     GetMatchStatistics: _grpc.UnaryUnaryMultiCallable[_hotlist_pb2.GetMatchStatisticsRequest, _hotlist_pb2.GetMatchStatisticsResponse]
-    """Precision by list, camera and character pair."""
+    """Precision by list, camera and character pair: of the caller's agency; of every agency, each apart, for a service of the platform."""
+    ListHitCertificates: _grpc.UnaryUnaryMultiCallable[_hotlist_pb2.ListHitCertificatesRequest, _hotlist_pb2.ListHitCertificatesResponse]
+    """Certificates of destroyed hits."""
     PutWebhook: _grpc.UnaryUnaryMultiCallable[_hotlist_pb2.PutWebhookRequest, _hotlist_pb2.PutWebhookResponse]
     """Set where signed webhooks of hits go."""
 
@@ -107,6 +111,8 @@ class HotlistServiceAsyncStub(HotlistServiceStub):
     """Hits as they are raised, from a cursor: at least once."""
     ClaimHit: _aio.UnaryUnaryMultiCallable[_hotlist_pb2.ClaimHitRequest, _hotlist_pb2.ClaimHitResponse]  # type: ignore[assignment]
     """Take a hit: from now on one named person verifies it."""
+    ReleaseHit: _aio.UnaryUnaryMultiCallable[_hotlist_pb2.ReleaseHitRequest, _hotlist_pb2.ReleaseHitResponse]  # type: ignore[assignment]
+    """Hand a claimed hit back to everybody: the verifier at any time, another member once no step was taken for a set time."""
     GetHitPicture: _aio.UnaryUnaryMultiCallable[_hotlist_pb2.GetHitPictureRequest, _hotlist_pb2.GetHitPictureResponse]  # type: ignore[assignment]
     """See a crop of a hit, which is kept with the hit, since that may outlive its read."""
     CompareHit: _aio.UnaryUnaryMultiCallable[_hotlist_pb2.CompareHitRequest, _hotlist_pb2.CompareHitResponse]  # type: ignore[assignment]
@@ -120,7 +126,9 @@ class HotlistServiceAsyncStub(HotlistServiceStub):
     RecordOutcome: _aio.UnaryUnaryMultiCallable[_hotlist_pb2.RecordOutcomeRequest, _hotlist_pb2.RecordOutcomeResponse]  # type: ignore[assignment]
     """Record how it ended."""
     GetMatchStatistics: _aio.UnaryUnaryMultiCallable[_hotlist_pb2.GetMatchStatisticsRequest, _hotlist_pb2.GetMatchStatisticsResponse]  # type: ignore[assignment]
-    """Precision by list, camera and character pair."""
+    """Precision by list, camera and character pair: of the caller's agency; of every agency, each apart, for a service of the platform."""
+    ListHitCertificates: _aio.UnaryUnaryMultiCallable[_hotlist_pb2.ListHitCertificatesRequest, _hotlist_pb2.ListHitCertificatesResponse]  # type: ignore[assignment]
+    """Certificates of destroyed hits."""
     PutWebhook: _aio.UnaryUnaryMultiCallable[_hotlist_pb2.PutWebhookRequest, _hotlist_pb2.PutWebhookResponse]  # type: ignore[assignment]
     """Set where signed webhooks of hits go."""
 
@@ -232,6 +240,14 @@ class HotlistServiceServicer(metaclass=_abc_1.ABCMeta):
         """Take a hit: from now on one named person verifies it."""
 
     @_abc_1.abstractmethod
+    def ReleaseHit(
+        self,
+        request: _hotlist_pb2.ReleaseHitRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_hotlist_pb2.ReleaseHitResponse, _abc.Awaitable[_hotlist_pb2.ReleaseHitResponse]]:
+        """Hand a claimed hit back to everybody: the verifier at any time, another member once no step was taken for a set time."""
+
+    @_abc_1.abstractmethod
     def GetHitPicture(
         self,
         request: _hotlist_pb2.GetHitPictureRequest,
@@ -285,7 +301,15 @@ class HotlistServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _hotlist_pb2.GetMatchStatisticsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_hotlist_pb2.GetMatchStatisticsResponse, _abc.Awaitable[_hotlist_pb2.GetMatchStatisticsResponse]]:
-        """Precision by list, camera and character pair."""
+        """Precision by list, camera and character pair: of the caller's agency; of every agency, each apart, for a service of the platform."""
+
+    @_abc_1.abstractmethod
+    def ListHitCertificates(
+        self,
+        request: _hotlist_pb2.ListHitCertificatesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_hotlist_pb2.ListHitCertificatesResponse, _abc.Awaitable[_hotlist_pb2.ListHitCertificatesResponse]]:
+        """Certificates of destroyed hits."""
 
     @_abc_1.abstractmethod
     def PutWebhook(

@@ -254,6 +254,70 @@ class FollowReadsResponse(_message.Message):
 Global___FollowReadsResponse: _TypeAlias = FollowReadsResponse  # noqa: Y015
 
 @_typing.final
+class FindHeldRequest(_message.Message):
+    """What may be held."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGENCY_ID_FIELD_NUMBER: _builtins.int
+    READ_IDS_FIELD_NUMBER: _builtins.int
+    CASE_NUMBERS_FIELD_NUMBER: _builtins.int
+    agency_id: _builtins.str
+    """Agency whose holds count. Example: "elk-grove-pd"."""
+    @_builtins.property
+    def read_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Reads. Example: ["01990e5c-7c2a-7d10-9a31-0c1f6f6cf0aa"]."""
+
+    @_builtins.property
+    def case_numbers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Case numbers. Example: ["26-004312"]."""
+
+    def __init__(
+        self,
+        *,
+        agency_id: _builtins.str = ...,
+        read_ids: _abc.Iterable[_builtins.str] | None = ...,
+        case_numbers: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency_id", b"agency_id", "case_numbers", b"case_numbers", "read_ids", b"read_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FindHeldRequest: _TypeAlias = FindHeldRequest  # noqa: Y015
+
+@_typing.final
+class FindHeldResponse(_message.Message):
+    """Which of them a hold in force keeps."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    READ_IDS_FIELD_NUMBER: _builtins.int
+    CASE_NUMBERS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def read_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Reads that are held."""
+
+    @_builtins.property
+    def case_numbers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Case numbers, as they were asked, that a hold names."""
+
+    def __init__(
+        self,
+        *,
+        read_ids: _abc.Iterable[_builtins.str] | None = ...,
+        case_numbers: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["case_numbers", b"case_numbers", "read_ids", b"read_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FindHeldResponse: _TypeAlias = FindHeldResponse  # noqa: Y015
+
+@_typing.final
 class FetchCropRequest(_message.Message):
     """A crop that a follower takes over."""
 
@@ -336,7 +400,7 @@ class SearchReadsRequest(_message.Message):
     PAGE_FIELD_NUMBER: _builtins.int
     APPROVAL_ID_FIELD_NUMBER: _builtins.int
     plate: _builtins.str
-    """Plate or pattern: `?` one unknown character, `*` any run. Example: "8ABC1?3"."""
+    """Plate or pattern: `?` one unknown character, `*` any run, `[AB1]` or `[A-F]` one of several. Example: "8ABC1?3"."""
     state: _builtins.str
     """Only this issuing state. Example: "US-CA"."""
     vehicle_type: _recognition_pb2.VehicleType.ValueType
@@ -344,7 +408,9 @@ class SearchReadsRequest(_message.Message):
     colour: _builtins.str
     """Only this colour. Example: "silver"."""
     lookalikes: _builtins.bool
-    """Also plates that look alike (0/O, 1/I, 8/B, ...). Example: true."""
+    """Also plates that look alike (0/O, 1/I, 8/B, ...); of a whole plate also those with one character of the wider likeness
+    (2/7, 3/8, E/F, ...). Example: true.
+    """
     approval_id: _builtins.str
     """ID of a second person's approval, where the decision asks for one. Example: ""."""
     @_builtins.property
@@ -409,7 +475,9 @@ class SearchReadsResponse(_message.Message):
     """Token of the next page; empty on the last. Example: ""."""
     @_builtins.property
     def reads(self) -> _containers.RepeatedCompositeFieldContainer[Global___RankedRead]:
-        """The reads, newest first."""
+        """The reads: the text itself, then look-alikes, then texts that the reader held possible, then one character of the wider
+        likeness; the newest first within each.
+        """
 
     @_builtins.property
     def receipt(self) -> _receipt_pb2.Receipt:
@@ -761,21 +829,31 @@ class ScenePlate(_message.Message):
 
     PLATE_FIELD_NUMBER: _builtins.int
     READS_FIELD_NUMBER: _builtins.int
+    SCENES_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
     plate: _builtins.str
     """The plate. Example: "8ABC123"."""
+    count: _builtins.int
+    """How many reads of it there are in all: more than `reads` where it alone has more than the decision's row limit. Example: 4."""
     @_builtins.property
     def reads(self) -> _containers.RepeatedCompositeFieldContainer[_read_pb2.Read]:
-        """Its reads."""
+        """Its reads, each once."""
+
+    @_builtins.property
+    def scenes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Numbers of the scenes at which it was seen, from 1 in the order of the request; none for companions. Example: [1, 3]."""
 
     def __init__(
         self,
         *,
         plate: _builtins.str = ...,
         reads: _abc.Iterable[_read_pb2.Read] | None = ...,
+        scenes: _abc.Iterable[_builtins.int] | None = ...,
+        count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["plate", b"plate", "reads", b"reads"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "plate", b"plate", "reads", b"reads", "scenes", b"scenes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1177,6 +1255,68 @@ class ReleaseHoldResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReleaseHoldResponse: _TypeAlias = ReleaseHoldResponse  # noqa: Y015
+
+@_typing.final
+class ReviewHoldRequest(_message.Message):
+    """A hold that was looked at and goes on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HOLD_ID_FIELD_NUMBER: _builtins.int
+    REVIEW_AT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    hold_id: _builtins.str
+    """The hold."""
+    reason: _builtins.str
+    """Why it goes on. Example: "appeal pending, order 26CR1187 confirmed"."""
+    @_builtins.property
+    def review_at(self) -> _timestamp_pb2.Timestamp:
+        """When it must be looked at next; later than now. Example: 2027-11-01T00:00:00Z."""
+
+    def __init__(
+        self,
+        *,
+        hold_id: _builtins.str = ...,
+        review_at: _timestamp_pb2.Timestamp | None = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["review_at", b"review_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hold_id", b"hold_id", "reason", b"reason", "review_at", b"review_at"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReviewHoldRequest: _TypeAlias = ReviewHoldRequest  # noqa: Y015
+
+@_typing.final
+class ReviewHoldResponse(_message.Message):
+    """The hold with its new review date."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HOLD_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def hold(self) -> Global___Hold:
+        """The hold."""
+
+    @_builtins.property
+    def receipt(self) -> _receipt_pb2.Receipt:
+        """Proof that it was recorded."""
+
+    def __init__(
+        self,
+        *,
+        hold: Global___Hold | None = ...,
+        receipt: _receipt_pb2.Receipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["hold", b"hold", "receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hold", b"hold", "receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReviewHoldResponse: _TypeAlias = ReviewHoldResponse  # noqa: Y015
 
 @_typing.final
 class ListHoldsRequest(_message.Message):

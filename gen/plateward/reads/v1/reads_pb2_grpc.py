@@ -50,6 +50,11 @@ class ReadsServiceStub:
                 request_serializer=plateward_dot_reads_dot_v1_dot_reads__pb2.FetchCropRequest.SerializeToString,
                 response_deserializer=plateward_dot_reads_dot_v1_dot_reads__pb2.FetchCropResponse.FromString,
                 _registered_method=True)
+        self.FindHeld = channel.unary_unary(
+                '/plateward.reads.v1.ReadsService/FindHeld',
+                request_serializer=plateward_dot_reads_dot_v1_dot_reads__pb2.FindHeldRequest.SerializeToString,
+                response_deserializer=plateward_dot_reads_dot_v1_dot_reads__pb2.FindHeldResponse.FromString,
+                _registered_method=True)
         self.SearchReads = channel.unary_unary(
                 '/plateward.reads.v1.ReadsService/SearchReads',
                 request_serializer=plateward_dot_reads_dot_v1_dot_reads__pb2.SearchReadsRequest.SerializeToString,
@@ -94,6 +99,11 @@ class ReadsServiceStub:
                 '/plateward.reads.v1.ReadsService/ReleaseHold',
                 request_serializer=plateward_dot_reads_dot_v1_dot_reads__pb2.ReleaseHoldRequest.SerializeToString,
                 response_deserializer=plateward_dot_reads_dot_v1_dot_reads__pb2.ReleaseHoldResponse.FromString,
+                _registered_method=True)
+        self.ReviewHold = channel.unary_unary(
+                '/plateward.reads.v1.ReadsService/ReviewHold',
+                request_serializer=plateward_dot_reads_dot_v1_dot_reads__pb2.ReviewHoldRequest.SerializeToString,
+                response_deserializer=plateward_dot_reads_dot_v1_dot_reads__pb2.ReviewHoldResponse.FromString,
                 _registered_method=True)
         self.ListHolds = channel.unary_unary(
                 '/plateward.reads.v1.ReadsService/ListHolds',
@@ -147,6 +157,13 @@ class ReadsServiceServicer:
 
     def FetchCrop(self, request, context):
         """A follower takes over a crop of a read, to keep it with what the read led to: a hit may outlive its read.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FindHeld(self, request, context):
+        """A follower asks what a legal hold keeps, before it destroys what reads led to: a hit of a held read or case stays.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -215,6 +232,13 @@ class ReadsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReviewHold(self, request, context):
+        """Set when a hold must be looked at next, with the reason for which it goes on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListHolds(self, request, context):
         """The holds of an agency.
         """
@@ -275,6 +299,11 @@ def add_ReadsServiceServicer_to_server(servicer, server):
                     request_deserializer=plateward_dot_reads_dot_v1_dot_reads__pb2.FetchCropRequest.FromString,
                     response_serializer=plateward_dot_reads_dot_v1_dot_reads__pb2.FetchCropResponse.SerializeToString,
             ),
+            'FindHeld': grpc.unary_unary_rpc_method_handler(
+                    servicer.FindHeld,
+                    request_deserializer=plateward_dot_reads_dot_v1_dot_reads__pb2.FindHeldRequest.FromString,
+                    response_serializer=plateward_dot_reads_dot_v1_dot_reads__pb2.FindHeldResponse.SerializeToString,
+            ),
             'SearchReads': grpc.unary_unary_rpc_method_handler(
                     servicer.SearchReads,
                     request_deserializer=plateward_dot_reads_dot_v1_dot_reads__pb2.SearchReadsRequest.FromString,
@@ -319,6 +348,11 @@ def add_ReadsServiceServicer_to_server(servicer, server):
                     servicer.ReleaseHold,
                     request_deserializer=plateward_dot_reads_dot_v1_dot_reads__pb2.ReleaseHoldRequest.FromString,
                     response_serializer=plateward_dot_reads_dot_v1_dot_reads__pb2.ReleaseHoldResponse.SerializeToString,
+            ),
+            'ReviewHold': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReviewHold,
+                    request_deserializer=plateward_dot_reads_dot_v1_dot_reads__pb2.ReviewHoldRequest.FromString,
+                    response_serializer=plateward_dot_reads_dot_v1_dot_reads__pb2.ReviewHoldResponse.SerializeToString,
             ),
             'ListHolds': grpc.unary_unary_rpc_method_handler(
                     servicer.ListHolds,
@@ -433,6 +467,33 @@ class ReadsService:
             '/plateward.reads.v1.ReadsService/FetchCrop',
             plateward_dot_reads_dot_v1_dot_reads__pb2.FetchCropRequest.SerializeToString,
             plateward_dot_reads_dot_v1_dot_reads__pb2.FetchCropResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FindHeld(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/plateward.reads.v1.ReadsService/FindHeld',
+            plateward_dot_reads_dot_v1_dot_reads__pb2.FindHeldRequest.SerializeToString,
+            plateward_dot_reads_dot_v1_dot_reads__pb2.FindHeldResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -676,6 +737,33 @@ class ReadsService:
             '/plateward.reads.v1.ReadsService/ReleaseHold',
             plateward_dot_reads_dot_v1_dot_reads__pb2.ReleaseHoldRequest.SerializeToString,
             plateward_dot_reads_dot_v1_dot_reads__pb2.ReleaseHoldResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReviewHold(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/plateward.reads.v1.ReadsService/ReviewHold',
+            plateward_dot_reads_dot_v1_dot_reads__pb2.ReviewHoldRequest.SerializeToString,
+            plateward_dot_reads_dot_v1_dot_reads__pb2.ReviewHoldResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -39,6 +39,8 @@ class ReadsServiceStub:
     """Follow all reads in commit order from a cursor: at least once, never a gap."""
     FetchCrop: _grpc.UnaryUnaryMultiCallable[_reads_pb2.FetchCropRequest, _reads_pb2.FetchCropResponse]
     """A follower takes over a crop of a read, to keep it with what the read led to: a hit may outlive its read."""
+    FindHeld: _grpc.UnaryUnaryMultiCallable[_reads_pb2.FindHeldRequest, _reads_pb2.FindHeldResponse]
+    """A follower asks what a legal hold keeps, before it destroys what reads led to: a hit of a held read or case stays."""
     SearchReads: _grpc.UnaryUnaryMultiCallable[_reads_pb2.SearchReadsRequest, _reads_pb2.SearchReadsResponse]
     """Search by plate, vehicle, camera, place and time."""
     GetCrop: _grpc.UnaryUnaryMultiCallable[_reads_pb2.GetCropRequest, _reads_pb2.GetCropResponse]
@@ -57,6 +59,8 @@ class ReadsServiceStub:
     """Keep reads from destruction."""
     ReleaseHold: _grpc.UnaryUnaryMultiCallable[_reads_pb2.ReleaseHoldRequest, _reads_pb2.ReleaseHoldResponse]
     """End a hold; what retention then says must go, goes."""
+    ReviewHold: _grpc.UnaryUnaryMultiCallable[_reads_pb2.ReviewHoldRequest, _reads_pb2.ReviewHoldResponse]
+    """Set when a hold must be looked at next, with the reason for which it goes on."""
     ListHolds: _grpc.UnaryUnaryMultiCallable[_reads_pb2.ListHoldsRequest, _reads_pb2.ListHoldsResponse]
     """The holds of an agency."""
     ExportEvidence: _grpc.UnaryStreamMultiCallable[_reads_pb2.ExportEvidenceRequest, _reads_pb2.ExportEvidenceResponse]
@@ -81,6 +85,8 @@ class ReadsServiceAsyncStub(ReadsServiceStub):
     """Follow all reads in commit order from a cursor: at least once, never a gap."""
     FetchCrop: _aio.UnaryUnaryMultiCallable[_reads_pb2.FetchCropRequest, _reads_pb2.FetchCropResponse]  # type: ignore[assignment]
     """A follower takes over a crop of a read, to keep it with what the read led to: a hit may outlive its read."""
+    FindHeld: _aio.UnaryUnaryMultiCallable[_reads_pb2.FindHeldRequest, _reads_pb2.FindHeldResponse]  # type: ignore[assignment]
+    """A follower asks what a legal hold keeps, before it destroys what reads led to: a hit of a held read or case stays."""
     SearchReads: _aio.UnaryUnaryMultiCallable[_reads_pb2.SearchReadsRequest, _reads_pb2.SearchReadsResponse]  # type: ignore[assignment]
     """Search by plate, vehicle, camera, place and time."""
     GetCrop: _aio.UnaryUnaryMultiCallable[_reads_pb2.GetCropRequest, _reads_pb2.GetCropResponse]  # type: ignore[assignment]
@@ -99,6 +105,8 @@ class ReadsServiceAsyncStub(ReadsServiceStub):
     """Keep reads from destruction."""
     ReleaseHold: _aio.UnaryUnaryMultiCallable[_reads_pb2.ReleaseHoldRequest, _reads_pb2.ReleaseHoldResponse]  # type: ignore[assignment]
     """End a hold; what retention then says must go, goes."""
+    ReviewHold: _aio.UnaryUnaryMultiCallable[_reads_pb2.ReviewHoldRequest, _reads_pb2.ReviewHoldResponse]  # type: ignore[assignment]
+    """Set when a hold must be looked at next, with the reason for which it goes on."""
     ListHolds: _aio.UnaryUnaryMultiCallable[_reads_pb2.ListHoldsRequest, _reads_pb2.ListHoldsResponse]  # type: ignore[assignment]
     """The holds of an agency."""
     ExportEvidence: _aio.UnaryStreamMultiCallable[_reads_pb2.ExportEvidenceRequest, _reads_pb2.ExportEvidenceResponse]  # type: ignore[assignment]
@@ -138,6 +146,14 @@ class ReadsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_reads_pb2.FetchCropResponse, _abc.Awaitable[_reads_pb2.FetchCropResponse]]:
         """A follower takes over a crop of a read, to keep it with what the read led to: a hit may outlive its read."""
+
+    @_abc_1.abstractmethod
+    def FindHeld(
+        self,
+        request: _reads_pb2.FindHeldRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reads_pb2.FindHeldResponse, _abc.Awaitable[_reads_pb2.FindHeldResponse]]:
+        """A follower asks what a legal hold keeps, before it destroys what reads led to: a hit of a held read or case stays."""
 
     @_abc_1.abstractmethod
     def SearchReads(
@@ -210,6 +226,14 @@ class ReadsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_reads_pb2.ReleaseHoldResponse, _abc.Awaitable[_reads_pb2.ReleaseHoldResponse]]:
         """End a hold; what retention then says must go, goes."""
+
+    @_abc_1.abstractmethod
+    def ReviewHold(
+        self,
+        request: _reads_pb2.ReviewHoldRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reads_pb2.ReviewHoldResponse, _abc.Awaitable[_reads_pb2.ReviewHoldResponse]]:
+        """Set when a hold must be looked at next, with the reason for which it goes on."""
 
     @_abc_1.abstractmethod
     def ListHolds(
