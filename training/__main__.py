@@ -33,12 +33,12 @@ from training import (
     state_scores,
     train_colour,
     train_detector,
-    train_far,
+    train_heads,
     train_reader,
     train_state,
     train_vehicles,
 )
-from training.models import Detector, Reader, VehicleNet
+from training.models import Detector, Reader, StateNet, VehicleNet
 
 GO_ON = "go-on"  # no step of "all": begins the second stages with what ships instead of with first stages
 STEPS = (
@@ -47,6 +47,7 @@ STEPS = (
     "far",
     "vehicles",
     "vehicles2",
+    "around",
     "reader",
     "pseudo",
     "reader2",
@@ -71,7 +72,7 @@ class Plan:
     chunks: int
     scenes: int
     detector_minutes: float
-    far_minutes: float
+    head_minutes: float
     vehicle_minutes: float
     reader_minutes: float
     state_minutes: float
@@ -94,7 +95,7 @@ def _arguments() -> tuple[str, Plan]:
     )
     parser.add_argument("--scenes", type=int, default=600, help="generated street scenes for the detector")
     parser.add_argument("--detector-minutes", type=float, default=45)
-    parser.add_argument("--far-minutes", type=float, default=25)
+    parser.add_argument("--head-minutes", type=float, default=20, help="for each of the two heads of others")
     parser.add_argument("--vehicle-minutes", type=float, default=90, help="for each of the two stages")
     parser.add_argument("--reader-minutes", type=float, default=22, help="for each of the two stages")
     parser.add_argument("--state-minutes", type=float, default=30)
@@ -134,13 +135,18 @@ def train_the_detector(plan: Plan) -> None:
     )  # fmt: skip
 
 
-def train_far_vehicles(plan: Plan) -> None:
-    """Train the detector's head for vehicles far away."""
+def train_a_head(plan: Plan, model: Detector | VehicleNet, head: train_heads.Head) -> None:
+    """Train the detector's head for vehicles far away, or the vehicle network's for where plates are."""
     photos = data.photos(plan.data, "train")
     photos += generated.build(plan.out / "scenes", count=plan.scenes, workers=plan.workers)
-    train_far.train(
-        photos, plan.out, minutes=plan.far_minutes, seed=plan.seed, threads=plan.threads, workers=plan.workers,
-        start=plan.out / "detector.pt",
+    start, output = (
+        (plan.out / "detector.pt", plan.out / "detector-far.pt")
+        if isinstance(model, Detector)
+        else (plan.out / "vehicles-2" / "vehicles.pt", plan.out / "vehicles-around.pt")
+    )
+    train_heads.train(
+        model, head, photos, output, minutes=plan.head_minutes, seed=plan.seed, threads=plan.threads,
+        workers=plan.workers, start=start,
     )  # fmt: skip
 
 
@@ -192,20 +198,23 @@ def train_the_colour(plan: Plan) -> None:
 
 
 def go_on(plan: Plan) -> None:
-    """Put what ships where the first stages would have left their weights, so that the second ones begin with it."""
+    """Put what ships where the stages would have left their weights, so that any step can begin with it."""
     photos = data.photos(plan.data, "train")
     whole, looks = ([torch.from_numpy(x) for x in export.looks(photos, plan.seed, part)] for part in (1, 2))
     crops = np.load(_reader_chunks(plan, 1)[0])["crops"][:SOME_CROPS]
     batches = torch.from_numpy(normalise(crops)).split(SOME_CROPS // 10)
-    for folder, model, name, inputs in (
-        ("", Detector(), "detector", whole),
-        ("vehicles-1", VehicleNet(), "vehicles", looks),
-        ("reader-1", Reader(), "reader", batches),
+    plates = [torch.from_numpy(x) for x in export.state_inputs(plan.data, plan.seed)]
+    for model, name, inputs, folders in (
+        (Detector(), "detector", whole, ("",)),
+        (VehicleNet(), "vehicles", looks, ("vehicles-1", "vehicles-2")),
+        (Reader(), "reader", batches, ("reader-1", "reader-2")),
+        (StateNet(), "state", plates, ("",)),
     ):
-        weights = plan.out / folder / f"{name}.pt"
-        weights.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(shipped.restore(model, MODELS_FOLDER / f"{name}.onnx", inputs).state_dict(), weights)
-        print(f"{weights} made of the {name} network that ships")
+        weights = shipped.restore(model, MODELS_FOLDER / f"{name}.onnx", inputs).state_dict()
+        for folder in folders:
+            (plan.out / folder).mkdir(parents=True, exist_ok=True)
+            torch.save(weights, plan.out / folder / f"{name}.pt")
+        print(f"{name} network that ships: weights laid in {plan.out}")
 
 
 def label_the_rest(plan: Plan) -> None:
@@ -224,7 +233,7 @@ def label_the_rest(plan: Plan) -> None:
 
 def export_models(plan: Plan) -> None:
     """Export, quantise, calibrate and package all models."""
-    vehicles = export.export_vehicles(plan.out / "vehicles-2" / "vehicles.pt", plan.out / "vehicles.onnx")
+    vehicles = export.export_vehicles(plan.out / "vehicles-around.pt", plan.out / "vehicles.onnx")
     detector = export.export_detector(plan.out / "detector-far.pt", plan.out / "detector.onnx")
     reader = export.export_reader(plan.out / "reader-2" / "reader.pt", plan.out / "reader.onnx")
     photos = data.photos(plan.data, "train")
@@ -266,7 +275,8 @@ def main() -> None:
     actions = {
         "data": make_data,
         "detector": train_the_detector,
-        "far": train_far_vehicles,
+        "far": lambda p: train_a_head(p, Detector(), "small_vehicles"),
+        "around": lambda p: train_a_head(p, VehicleNet(), "plates"),
         "vehicles": lambda p: train_the_vehicles(p, 1),
         "vehicles2": lambda p: train_the_vehicles(p, 2),
         "reader": lambda p: train_the_reader(p, 1),

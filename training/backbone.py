@@ -60,22 +60,6 @@ class Lite0(nn.Module):
                 blocks.append(_Block(channels, outputs, kernel, stride if i == 0 else 1, expansion))
                 channels = outputs
         self.blocks = nn.ModuleList(blocks)
-        self.kept = 0
-
-    def keep(self, blocks: int) -> None:
-        """Let the stem and the first blocks stay as they are: edges are learnt, and on a CPU they cost a quarter of each step."""
-        self.kept = blocks
-        for part in (self.stem, *self.blocks[:blocks]):
-            part.requires_grad_(False)
-        self.train(self.training)
-
-    def train(self, mode: bool = True) -> Lite0:
-        """As of every module; batch norms of what is kept never learn."""
-        super().train(mode)
-        if self.kept:
-            for part in (self.stem, *self.blocks[: self.kept]):
-                part.eval()
-        return self
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Pictures to features."""

@@ -84,10 +84,14 @@ def export_colour(weights: Path, output: Path) -> Path:
 
 def quantise_state(model: Path, output: Path, data: Path, seed: int) -> Path:
     """Calibrate on degraded pictures of plates that were trained on."""
+    return _quantise(model, output, _Inputs("plates", state_inputs(data, seed)), keep=STATE_FLOAT)
+
+
+def state_inputs(data: Path, seed: int) -> Iterator[npt.NDArray[np.float32]]:
+    """Some degraded pictures of plates that were trained on, as the state network takes them."""
     rng = random.Random(seed)
-    chosen = rng.sample(pictures(data, TRAIN), CALIBRATION_CROPS // 2)
-    arrays = (as_input(degraded(load(path), rng)) for path, _ in chosen)
-    return _quantise(model, output, _Inputs("plates", arrays), keep=STATE_FLOAT)
+    for path, _ in rng.sample(pictures(data, TRAIN), CALIBRATION_CROPS // 2):
+        yield as_input(degraded(load(path), rng))
 
 
 def export_detector(weights: Path, output: Path) -> Path:

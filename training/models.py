@@ -146,12 +146,20 @@ class VehicleNet(nn.Module):
             (self.plates[-1], (-4.0,)),
         )  # fmt: skip
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Pictures to the three maps."""
+    def _features(self, x: Tensor) -> tuple[Tensor, Tensor]:
         deep8, deep16, deep32, deep64 = self.backbone(x)
         y32 = self.fuse32(self.side32(deep32) + functional.interpolate(self.side64(deep64), scale_factor=2.0))
         y16 = self.fuse16(self.side16(deep16) + functional.interpolate(y32, scale_factor=2.0))
         y8 = self.fuse8(self.down8(deep8) + functional.interpolate(self.down16(y16), scale_factor=2.0))
+        return y16, y8
+
+    def fine_features(self, x: Tensor) -> Tensor:
+        """Pictures to the features (n, neck, h/4, w/4) that plates and small vehicles are found on."""
+        return self._features(x)[1]
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Pictures to the three maps."""
+        y16, y8 = self._features(x)
         return self.vehicles(y16), self.small_vehicles(y8), self.plates(y8)
 
 

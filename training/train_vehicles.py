@@ -1,4 +1,4 @@
-"""Train the vehicle network: the detector's losses for vehicles and for where plates are, on pictures of half the detector's size."""
+"""Train the vehicle network: the detector's losses for vehicles, on pictures of half the detector's size."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ from training.detector_data import VehicleSamples
 from training.loop import Trainer, mixed
 from training.models import VehicleNet
 from training.targets import VEHICLE_STRIDES
-from training.train_detector import focal, vehicle_loss
+from training.train_detector import vehicle_loss
 
-BATCH, RATE, SECOND_RATE, PLATE_WEIGHT = 16, 1.5e-3, 8e-4, 0.7
-KEPT_BLOCKS = 3  # of the backbone, in the second stage
+BATCH, RATE, SECOND_RATE = 16, 1.5e-3, 8e-4
 
 
 def train(
@@ -44,10 +43,7 @@ def train(
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
     rate = SECOND_RATE if start else RATE
-    model = VehicleNet()
-    if start:
-        model.backbone.keep(KEPT_BLOCKS)
-    trainer = Trainer(model, output / "vehicles.ckpt", minutes=minutes, rate=rate, average=0.99)
+    trainer = Trainer(VehicleNet(), output / "vehicles.ckpt", minutes=minutes, rate=rate, average=0.99)
     if start:
         trainer.start_from(start)
     else:
@@ -57,19 +53,16 @@ def train(
     samples = VehicleSamples(photos, [], seed + trainer.step)
     total, steps = 0.0, 0
     trainer.model.train()
-    for images, plates, *targets in DataLoader(
-        samples, batch_size=BATCH, num_workers=workers, prefetch_factor=4
-    ):
+    for images, _, *targets in DataLoader(samples, batch_size=BATCH, num_workers=workers, prefetch_factor=4):
         pixels = functional.avg_pool2d(images.to(device).permute(0, 3, 1, 2).float().div_(255), 2)
         with mixed(device):
-            *maps, context = forward(pixels.contiguous(memory_format=torch.channels_last))
-        on_plates = PLATE_WEIGHT * focal(context[:, 0].float(), *plates[:, :2].to(device).unbind(1))
+            *maps, _ = forward(pixels.contiguous(memory_format=torch.channels_last))
         loss = sum(
             (
                 vehicle_loss(got.float(), want.to(device), stride)
                 for got, want, stride in zip(maps, targets, VEHICLE_STRIDES, strict=True)
             ),
-            start=on_plates,
+            start=torch.zeros((), device=device),
         )
         trainer.update(loss, clip=5.0)
         total, steps = total + float(loss.detach()), steps + 1

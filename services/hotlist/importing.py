@@ -193,6 +193,10 @@ class Importer:
                 raise _invalid(
                     f"The list stands at {row['as_of']:%Y-%m-%d %H:%M}Z already: import a newer state."
                 )
+            # Two first calls at once: the row that one of them will write is nothing that the other could lock.
+            await connection.execute(
+                "SELECT pg_advisory_xact_lock(hashtextextended(%(agency)s || ' ' || %(list)s, 0))", named
+            )
             found = await connection.execute(f"SELECT * FROM imports WHERE {_LIST} FOR UPDATE", named)  # noqa: S608
             row = await found.fetchone()
             # An offset of 0 begins again, unless it is the same state: then what is here is passed over.

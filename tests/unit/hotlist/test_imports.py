@@ -36,7 +36,7 @@ def compare(hit):
 
 
 def confirm(hit):
-    return states.check_records(hit, "m-1042", hit_pb2.RECORDS_RESULT_CONFIRMED, "")
+    return states.check_records(hit, "m-1042", hit_pb2.RECORDS_RESULT_CONFIRMED, "reply 4711")
 
 
 def stop(hit):

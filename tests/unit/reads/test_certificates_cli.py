@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from clients.cli import certificates as command
 from clients.cli.audit_verdict import Verdict
 from clients.cli.certificate_page import check_certificate
+from plateward.hotlist.v1 import hotlist_pb2
 from plateward.reads.v1 import reads_pb2
 from services.reads.certificates import CertificateStore
 from tests.unit.reads.builders import AGENCY, JPEG, NOW, accepted, new_read
@@ -79,6 +80,8 @@ async def test_the_command_reads_all_pages_and_ends_with_1_when_one_does_not_hol
         return call(Stub(), {})
 
     monkeypatch.setattr(command, "ask", ask)
+    none = hotlist_pb2.ListHitCertificatesResponse(verifier_key=str(key.verifier))
+    monkeypatch.setattr(command, "call_hotlist", lambda _connect, _member, _call: none)
     run = SimpleNamespace(
         invoke=lambda *words: CliRunner().invoke(command.app, ["list", *words], env={"COLUMNS": "250"})
     )

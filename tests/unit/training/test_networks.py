@@ -62,15 +62,13 @@ def test_a_training_goes_on_where_it_stopped(tmp_path):
     assert torch.allclose(stored["weight"], first.averaged["weight"])
 
 
-def test_what_is_kept_of_a_backbone_does_not_learn():
-    network = VehicleNet()
-    network.backbone.keep(2)
-    network.train()
-    kept, free = network.backbone.blocks[1], network.backbone.blocks[2]
-    assert not any(p.requires_grad for p in kept.parameters())
-    assert all(p.requires_grad for p in free.parameters())
-    assert not kept.training
-    assert free.training
+def test_heads_are_on_the_features_that_the_networks_give():
+    """What a head is trained on is what it gets in the whole network."""
+    x = torch.rand(1, 3, 64, 96)
+    for network, head, place in ((Detector(), "small_vehicles", 2), (VehicleNet(), "plates", 2)):
+        network.eval()
+        with torch.no_grad():
+            assert torch.equal(getattr(network, head)(network.fine_features(x)), network(x)[place])
 
 
 def test_a_shipped_network_computes_the_same_in_torch_and_goes_on_learning(tmp_path):
