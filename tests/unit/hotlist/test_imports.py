@@ -13,7 +13,17 @@ from servicekit.errors import PlatewardError
 from services.hotlist import states
 from services.hotlist.entries import DESCRIBED
 from services.hotlist.hits import Writes
-from tests.unit.hotlist.builders import AGENCY, NOW, OFFICER, SUPERVISOR, decision, entry, ncic, read
+from tests.unit.hotlist.builders import (
+    AGENCY,
+    NOW,
+    OFFICER,
+    SUPERVISOR,
+    decision,
+    entry,
+    keep_picture,
+    ncic,
+    read,
+)
 
 OWN = "plate,state,category,reason,id,expires"
 SAME = hit_pb2.COMPARISON_SAME
@@ -36,7 +46,7 @@ def compare(hit):
 
 
 def confirm(hit):
-    return states.check_records(hit, "m-1042", hit_pb2.RECORDS_RESULT_CONFIRMED, "reply 4711")
+    return states.check_records(hit, "m-1042", hit_pb2.RECORDS_RESULT_CONFIRMED, "", reference="reply 4711")
 
 
 def stop(hit):
@@ -70,9 +80,10 @@ async def test_importing_the_same_file_again_changes_nothing_and_moves_the_end(t
 
 
 @pytest.mark.req("R-HOT-2")
-async def test_a_colour_that_the_source_corrects_lets_no_hit_go(take, raised, step) -> None:
+async def test_a_colour_that_the_source_corrects_lets_no_hit_go(take, raised, step, pool) -> None:
     await take(ncic("8ABC123"), hours=3)
     [worked] = await raised(read())
+    await keep_picture(pool, worked.hit_id)
     await step(worked, claim)
     await take(ncic("8ABC123", colour="RED"), hours=2)
     assert (await step(worked, compare)).state == hit_pb2.HIT_STATE_COMPARED
@@ -96,11 +107,12 @@ async def test_another_plate_state_or_a_lesser_reason_in_its_place_is_no_ground_
 
 
 @pytest.mark.req("R-HOT-3")
-async def test_hofer_recovered_upstream_while_a_hit_is_in_work(take, raised, step) -> None:
+async def test_hofer_recovered_upstream_while_a_hit_is_in_work(take, raised, step, pool) -> None:
     """The car was found again; whoever holds a hit of it finds out at the next step, and nothing is raised any more."""
     await take(ncic("8ABC123"), ncic("8ABC999"), hours=3)
     [worked] = await raised(read())
     [done] = await raised(read())
+    await keep_picture(pool, done.hit_id)
     await step(worked, claim)
     for move in (claim, compare, confirm):
         await step(done, move)
