@@ -20,7 +20,6 @@ from services.recognizer.read import Reader as PlateReader
 from services.recognizer.read import normalise
 from training import (
     calibrate,
-    context,
     data,
     evaluate,
     export,
@@ -33,7 +32,6 @@ from training import (
     state_scores,
     train_colour,
     train_detector,
-    train_heads,
     train_reader,
     train_state,
     train_vehicles,
@@ -44,10 +42,8 @@ GO_ON = "go-on"  # no step of "all": begins the second stages with what ships in
 STEPS = (
     "data",
     "detector",
-    "far",
     "vehicles",
     "vehicles2",
-    "around",
     "reader",
     "pseudo",
     "reader2",
@@ -72,7 +68,6 @@ class Plan:
     chunks: int
     scenes: int
     detector_minutes: float
-    head_minutes: float
     vehicle_minutes: float
     reader_minutes: float
     state_minutes: float
@@ -95,7 +90,6 @@ def _arguments() -> tuple[str, Plan]:
     )
     parser.add_argument("--scenes", type=int, default=600, help="generated street scenes for the detector")
     parser.add_argument("--detector-minutes", type=float, default=45)
-    parser.add_argument("--head-minutes", type=float, default=20, help="for each of the two heads of others")
     parser.add_argument("--vehicle-minutes", type=float, default=90, help="for each of the two stages")
     parser.add_argument("--reader-minutes", type=float, default=22, help="for each of the two stages")
     parser.add_argument("--state-minutes", type=float, default=30)
@@ -132,21 +126,6 @@ def train_the_detector(plan: Plan) -> None:
     train_detector.train(
         photos, data.font_files(plan.data), plan.out, minutes=plan.detector_minutes, seed=plan.seed,
         threads=plan.threads, workers=plan.workers,
-    )  # fmt: skip
-
-
-def train_a_head(plan: Plan, model: Detector | VehicleNet, head: train_heads.Head) -> None:
-    """Train the detector's head for vehicles far away, or the vehicle network's for where plates are."""
-    photos = data.photos(plan.data, "train")
-    photos += generated.build(plan.out / "scenes", count=plan.scenes, workers=plan.workers)
-    start, output = (
-        (plan.out / "detector.pt", plan.out / "detector-far.pt")
-        if isinstance(model, Detector)
-        else (plan.out / "vehicles-2" / "vehicles.pt", plan.out / "vehicles-around.pt")
-    )
-    train_heads.train(
-        model, head, photos, output, minutes=plan.head_minutes, seed=plan.seed, threads=plan.threads,
-        workers=plan.workers, start=start,
     )  # fmt: skip
 
 
@@ -233,8 +212,8 @@ def label_the_rest(plan: Plan) -> None:
 
 def export_models(plan: Plan) -> None:
     """Export, quantise, calibrate and package all models."""
-    vehicles = export.export_vehicles(plan.out / "vehicles-around.pt", plan.out / "vehicles.onnx")
-    detector = export.export_detector(plan.out / "detector-far.pt", plan.out / "detector.onnx")
+    vehicles = export.export_vehicles(plan.out / "vehicles-2" / "vehicles.pt", plan.out / "vehicles.onnx")
+    detector = export.export_detector(plan.out / "detector.pt", plan.out / "detector.onnx")
     reader = export.export_reader(plan.out / "reader-2" / "reader.pt", plan.out / "reader.onnx")
     photos = data.photos(plan.data, "train")
     small_detector = export.quantise_detector(detector, plan.out / "detector.int8.onnx", photos, plan.seed)
@@ -247,7 +226,6 @@ def export_models(plan: Plan) -> None:
     colour = export.export_colour(plan.out / "colour.pt", plan.out / "colour.onnx")
     limits = Limits(
         PLATE_THRESHOLD, VEHICLE_THRESHOLD, READABLE, SHORTEST, temperature, least, state_temperature,
-        context=context.fit(small_detector, small_vehicles, photos, plan.seed),
     )  # fmt: skip
     models = {
         "detector": small_detector,
@@ -275,8 +253,6 @@ def main() -> None:
     actions = {
         "data": make_data,
         "detector": train_the_detector,
-        "far": lambda p: train_a_head(p, Detector(), "small_vehicles"),
-        "around": lambda p: train_a_head(p, VehicleNet(), "plates"),
         "vehicles": lambda p: train_the_vehicles(p, 1),
         "vehicles2": lambda p: train_the_vehicles(p, 2),
         "reader": lambda p: train_the_reader(p, 1),

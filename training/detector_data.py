@@ -143,14 +143,14 @@ class DetectorSamples(IterableDataset[Sample]):
 
 
 class VehicleSamples(DetectorSamples):
-    """Endless samples without changed plates: image (320, 320, 3) uint8, plate map (16, 40, 40), vehicle maps (8, 20, 20) and (8, 40, 40)."""
+    """Endless samples without changed plates: image (320, 320, 3) uint8, vehicle maps (8, 20, 20) and (8, 40, 40)."""
 
     def _sample(self, photo: Photo) -> Sample:
         view = (
             self._mosaic(photo) if self.rng.random() < MOSAIC_SHARE else take(photo, (SIZE, SIZE), self.rng)
         )
-        maps = plate_map(view), *(vehicle_map(view, stride) for stride in VEHICLE_STRIDES)
-        return torch.from_numpy(self._expose(view.image)), *(torch.from_numpy(m) for m in maps)
+        image = self._expose(view.image)
+        return torch.from_numpy(image), *(torch.from_numpy(vehicle_map(view, s)) for s in VEHICLE_STRIDES)
 
 
 def _touch(a: Target, b: Target) -> bool:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from services.recognizer.decode import decode
-from services.recognizer.detect import Context, Detector, VehicleBox, overlaps
+from services.recognizer.detect import Detector, VehicleBox, overlaps
 from services.recognizer.engine import Engine
 from services.recognizer.pipeline import MODELS_FOLDER, Models, Pipeline
 from services.recognizer.results import BoxXYWH, PlateRead, Recognition
@@ -155,7 +155,6 @@ def detection(models: Models, photos: list[data.Photo]) -> dict[str, float]:
         vehicle_engine,
         plate_threshold=limits.plate,
         vehicle_threshold=LEAST_SCORE,
-        context=Context(*limits.context) if limits.context else None,
     )
     plates = found = vehicles = 0
     scored: list[tuple[float, bool]] = []

@@ -26,11 +26,10 @@ from training.state_pictures import TRAIN, as_input, degraded, load, pictures
 OPSET = 17
 # What stays in floating point: the first layers and the heads, whose rounding moved the corners by half a percent of a plate's width;
 # and what has three channels, on which INT8 kernels are slower than those for floats.
-DETECTOR_FLOAT = ("/plates/", "/small_vehicles/small_vehicles.1", "/to8/to8.0", "/to8/to8.1", "/to8/to8.2")
+DETECTOR_FLOAT = ("/plates/", "/to8/to8.0", "/to8/to8.1", "/to8/to8.2")
 VEHICLE_FLOAT = (
     "/vehicles/vehicles.2",
     "/small_vehicles/small_vehicles.1",
-    "/plates/plates.1",
     "/backbone/Mul",
     "/backbone/Sub",
     "/backbone/stem",
@@ -95,14 +94,14 @@ def state_inputs(data: Path, seed: int) -> Iterator[npt.NDArray[np.float32]]:
 
 
 def export_detector(weights: Path, output: Path) -> Path:
-    """Write the detector as ONNX with free batch and picture sizes: plates and vehicles far away; its coarse map of vehicles was for training only."""
+    """Write the detector's plates as ONNX with free batch and picture sizes; its maps of vehicles were for training only."""
     whole, free = output.with_suffix(".whole.onnx"), {0: "n", 2: "h", 3: "w"}
     torch.onnx.export(
         _load(Detector(), weights), (torch.zeros(1, 3, INPUT_HEIGHT, INPUT_WIDTH),), str(whole), input_names=["pixels"],
-        output_names=["plates", "vehicles", "small_vehicles"], dynamic_axes=dict.fromkeys(("pixels", "plates", "small_vehicles"), free),
+        output_names=["plates", "vehicles", "small_vehicles"], dynamic_axes={"pixels": free, "plates": free},
         opset_version=OPSET, dynamo=False,
     )  # fmt: skip
-    onnx.utils.extract_model(str(whole), str(output), ["pixels"], ["plates", "small_vehicles"])
+    onnx.utils.extract_model(str(whole), str(output), ["pixels"], ["plates"])
     whole.unlink()
     return output
 
@@ -112,8 +111,7 @@ def export_vehicles(weights: Path, output: Path) -> Path:
     free = {0: "n", 2: "h", 3: "w"}
     torch.onnx.export(
         _load(VehicleNet(), weights), (torch.zeros(1, 3, INPUT_HEIGHT // 2, INPUT_WIDTH // 2),), str(output), input_names=["pixels"],
-        output_names=["vehicles", "small_vehicles", "plates"],
-        dynamic_axes=dict.fromkeys(("pixels", "vehicles", "small_vehicles", "plates"), free),
+        output_names=["vehicles", "small_vehicles"], dynamic_axes={"pixels": free, "vehicles": free, "small_vehicles": free},
         opset_version=OPSET, dynamo=False,
     )  # fmt: skip
     return output

@@ -54,8 +54,6 @@ class Trainer:
         self.model = model.to(self.device, memory_format=torch.channels_last)
         parts: dict[float, list[nn.Parameter]] = {}
         for name, value in self.model.named_parameters():
-            if not value.requires_grad:
-                continue
             parts.setdefault(GENTLE if name.startswith("backbone.") else 1.0, []).append(value)
         groups = [{"params": values, "share": share} for share, values in parts.items()]
         self.optimiser = torch.optim.AdamW(groups, rate, weight_decay=0.02, betas=(0.9, 0.98))

@@ -99,30 +99,22 @@ class Detector(nn.Module):
             (self.small_vehicles[-1], (-4.0, 0.7, 0.5, 0.7, 0.5)),
         )  # fmt: skip
 
-    def _features(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Pictures to the three maps."""
         at8 = self.to8(x)
         at16 = self.to16(at8)
         y16 = self.fuse16(
             self.side16(at16) + functional.interpolate(self.side32(self.to32(at16)), scale_factor=2.0)
         )
-        return y16, self.fuse8(self.side8(at8) + functional.interpolate(y16, scale_factor=2.0))
-
-    def fine_features(self, x: Tensor) -> Tensor:
-        """Pictures to the features (n, neck, h/8, w/8) that plates and small vehicles are found on."""
-        return self._features(x)[1]
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Pictures to the three maps."""
-        y16, y8 = self._features(x)
+        y8 = self.fuse8(self.side8(at8) + functional.interpolate(y16, scale_factor=2.0))
         return self.plates(y8), self.vehicles(y16), self.small_vehicles(y8)
 
 
 class VehicleNet(nn.Module):
-    """(n, 3, h, w) BGR in 0..1, h and w multiples of 32, to three maps of logits.
+    """(n, 3, h, w) BGR in 0..1, h and w multiples of 32, to two maps of logits.
 
     vehicles (n, 9, h/8, w/8): objectness; log distances to left, top, right, bottom in units of 8 px; four class logits.
     small_vehicles (n, 9, h/4, w/4): the same in units of 4 px, for vehicles too far away for the coarser map.
-    plates (n, 1, h/4, w/4): objectness of plates: what is on a vehicle where plates are, and looks like one from afar.
 
     What a vehicle is takes depth, learnt on ImageNet, but half of the pixels that plates need.
     """
@@ -140,27 +132,17 @@ class VehicleNet(nn.Module):
         self.down16, self.down8 = conv(wide, neck, 1), conv(deep8, neck, 1)
         self.vehicles = nn.Sequential(conv(wide, wide), conv(wide, wide), nn.Conv2d(wide, 9, 1))
         self.small_vehicles = nn.Sequential(conv(neck, neck), nn.Conv2d(neck, 9, 1))
-        self.plates = nn.Sequential(conv(neck, neck), nn.Conv2d(neck, 1, 1))
         _start(
-            (self.vehicles[-1], (-4.0, 1.0, 0.8, 1.0, 0.8)), (self.small_vehicles[-1], (-4.0, 0.7, 0.5, 0.7, 0.5)),
-            (self.plates[-1], (-4.0,)),
+            (self.vehicles[-1], (-4.0, 1.0, 0.8, 1.0, 0.8)), (self.small_vehicles[-1], (-4.0, 0.7, 0.5, 0.7, 0.5))
         )  # fmt: skip
 
-    def _features(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Pictures to the two maps."""
         deep8, deep16, deep32, deep64 = self.backbone(x)
         y32 = self.fuse32(self.side32(deep32) + functional.interpolate(self.side64(deep64), scale_factor=2.0))
         y16 = self.fuse16(self.side16(deep16) + functional.interpolate(y32, scale_factor=2.0))
         y8 = self.fuse8(self.down8(deep8) + functional.interpolate(self.down16(y16), scale_factor=2.0))
-        return y16, y8
-
-    def fine_features(self, x: Tensor) -> Tensor:
-        """Pictures to the features (n, neck, h/4, w/4) that plates and small vehicles are found on."""
-        return self._features(x)[1]
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Pictures to the three maps."""
-        y16, y8 = self._features(x)
-        return self.vehicles(y16), self.small_vehicles(y8), self.plates(y8)
+        return self.vehicles(y16), self.small_vehicles(y8)
 
 
 class StateNet(nn.Module):

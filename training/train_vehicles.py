@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
@@ -32,7 +33,7 @@ def train(
     """Train; returns the file of the averaged weights.
 
     Args:
-        photos: labelled photographs and generated scenes; what their labels lack is not learnt from.
+        photos: labelled photographs; those whose vehicles are not all labelled are left out.
         output: folder for `vehicles.pt` (weights) and `vehicles.ckpt` (to resume from).
         minutes: time in all.
         seed: of samples and initial weights.
@@ -50,19 +51,19 @@ def train(
         trainer.start_with(imagenet_weights(), "backbone.")
     weights, device = output / "vehicles.pt", trainer.device
     forward = torch.compile(trainer.model)
-    samples = VehicleSamples(photos, [], seed + trainer.step)
+    samples = VehicleSamples([p for p in photos if p.vehicles_complete], [], seed + trainer.step)
     total, steps = 0.0, 0
     trainer.model.train()
-    for images, _, *targets in DataLoader(samples, batch_size=BATCH, num_workers=workers, prefetch_factor=4):
+    for images, *targets in DataLoader(samples, batch_size=BATCH, num_workers=workers, prefetch_factor=4):
         pixels = functional.avg_pool2d(images.to(device).permute(0, 3, 1, 2).float().div_(255), 2)
         with mixed(device):
-            *maps, _ = forward(pixels.contiguous(memory_format=torch.channels_last))
+            maps = forward(pixels.contiguous(memory_format=torch.channels_last))
         loss = sum(
             (
                 vehicle_loss(got.float(), want.to(device), stride)
                 for got, want, stride in zip(maps, targets, VEHICLE_STRIDES, strict=True)
             ),
-            start=torch.zeros((), device=device),
+            start=Tensor([0.0]).to(device),
         )
         trainer.update(loss, clip=5.0)
         total, steps = total + float(loss.detach()), steps + 1

@@ -17,7 +17,7 @@ from training.data import Box, Image, Photo
 
 Float = npt.NDArray[np.float32]
 SMALLEST_PLATE, LARGEST_PLATE = 20.0, 330.0  # pixels of width in a view
-SMALLEST_VEHICLE, LARGEST_VEHICLE = 12.0, 320.0
+SMALLEST_VEHICLE, LARGEST_VEHICLE = 18.0, 320.0
 MOST_ZOOM = 2.2  # beyond it there is nothing but blur to learn from
 MIRRORED = [1, 0, 3, 2]  # order of corners after mirroring
 

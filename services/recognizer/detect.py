@@ -1,14 +1,11 @@
 """Find plates (box and four corners) and vehicles (box and class) in a picture.
 
 Plates are small and need pixels, what a vehicle is takes depth: so there is a network for each. The plates' looks twice, at the picture
-fitted to 640 x 384 and at half of that, where plates that fill the frame have the size that it knows. The vehicles' looks once, at the half; it also
-says where on vehicles plates are, which keeps lamps and grilles from passing for plates and finds plates that are hard to see. Vehicles too far
-away for half of the pixels are found by a head on the features that the plates' network has anyway.
+fitted to 640 x 384 and at half of that, where plates that fill the frame have the size that it knows. The vehicles' looks once, at the half.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import cv2
@@ -26,7 +23,6 @@ LOG_LIMITS = (-4.0, 5.0)
 MOST_CELLS = 300
 PLATE_OVERLAP, VEHICLE_OVERLAP, VEHICLE_PART = 0.3, 0.45, 0.9
 PADDING_GREY = 114
-FAR_SIDE = 64.0  # input pixels (root of the area) up to which the plates' network is asked for vehicles
 HALF_WIDTH, HALF_HEIGHT = INPUT_WIDTH // 2, INPUT_HEIGHT // 2
 
 
@@ -140,27 +136,6 @@ def decode_vehicles(output: Float, threshold: float, stride: int) -> tuple[Float
     return boxes, (raised / raised.sum(1, keepdims=True)).astype(np.float32), scores
 
 
-@dataclass(frozen=True)
-class Context:
-    """How a plate's objectness comes of two networks: logit = own * the plate network's + around * the vehicle network's + bias.
-
-    A logistic regression over training photographs (`training/context.py`), so that the score is a probability.
-    """
-
-    own: float
-    around: float
-    bias: float
-
-    def joined(self, plate_map: Float, around: Float) -> Float:
-        """A plate map (13, h, w) with the objectness logits `around`, (h, w) or twice that, weighed in."""
-        rows, columns = plate_map.shape[1:]
-        if around.shape != (rows, columns):
-            around = around.reshape(rows, 2, columns, 2).max((1, 3))
-        joined = plate_map.copy()
-        joined[0] = self.own * plate_map[0] + self.around * around + self.bias
-        return joined
-
-
 class Detector:
     """The networks of plates and of vehicles with their thresholds; without the second one there are no vehicles."""
 
@@ -171,9 +146,8 @@ class Detector:
         *,
         plate_threshold: float,
         vehicle_threshold: float,
-        context: Context | None = None,
     ) -> None:
-        self._plate_engine, self._vehicle_engine, self._context = plates, vehicles, context
+        self._plate_engine, self._vehicle_engine = plates, vehicles
         self._plate_threshold, self._vehicle_threshold = plate_threshold, vehicle_threshold
 
     def warm_up(self) -> None:
@@ -190,39 +164,20 @@ class Detector:
         half_pixels = as_input(np.asarray(half, np.uint8))
         height, width = image.shape[:2]
         limits = np.array([width, height, width, height], np.float32)
-        near = self._vehicle_engine.run(half_pixels) if self._vehicle_engine is not None else []
-        around = near[len(VEHICLE_STRIDES)][0, 0] if len(near) > len(VEHICLE_STRIDES) else None
-        plate_map, *far = self._plate_engine.run(as_input(fitted))
-        half_map = self._plate_engine.run(half_pixels)[0]
-        looks = [
-            self._plates_of(plate_map[0], scale, around),
-            self._plates_of(half_map[0], scale / 2, around),
-        ]
+        looks = [self._plates_of(as_input(fitted), scale), self._plates_of(half_pixels, scale / 2)]
         plates = _plates(*_joined(looks), limits)
-        if not near:
+        if self._vehicle_engine is None:
             return plates, []
-        vehicles = [
-            self._vehicles_of(vehicle_map[0], stride, scale / 2)
-            for vehicle_map, stride in zip(near, VEHICLE_STRIDES, strict=False)
-        ]
-        vehicles += [
-            self._vehicles_of(vehicle_map[0], PLATE_STRIDE, scale, FAR_SIDE * FAR_SIDE) for vehicle_map in far
-        ]
+        vehicles = []
+        for vehicle_map, stride in zip(self._vehicle_engine.run(half_pixels), VEHICLE_STRIDES, strict=True):
+            boxes, kinds, scores = decode_vehicles(vehicle_map[0], self._vehicle_threshold, stride)
+            vehicles.append((boxes / (scale / 2), kinds, scores))
         return plates, _vehicles(*_joined(vehicles), limits)
 
-    def _plates_of(self, plate_map: Float, scale: float, around: Float | None) -> tuple[Float, Float, Float]:
-        if self._context is not None and around is not None:
-            plate_map = self._context.joined(plate_map, around)
-        boxes, corners, scores = decode_plates(plate_map, self._plate_threshold)
+    def _plates_of(self, pixels: Float, scale: float) -> tuple[Float, Float, Float]:
+        (plate_map,) = self._plate_engine.run(pixels)
+        boxes, corners, scores = decode_plates(plate_map[0], self._plate_threshold)
         return boxes / scale, corners / scale, scores
-
-    def _vehicles_of(
-        self, vehicle_map: Float, stride: int, scale: float, most: float = math.inf
-    ) -> tuple[Float, Float, Float]:
-        """Vehicles of a map up to an area of `most` input pixels."""
-        boxes, kinds, scores = decode_vehicles(vehicle_map, self._vehicle_threshold, stride)
-        fits = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) <= most
-        return boxes[fits] / scale, kinds[fits], scores[fits]
 
 
 def _joined(parts: list[tuple[Float, Float, Float]]) -> tuple[Float, Float, Float]:

@@ -12,7 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from services.recognizer.detect import Context, Detector, PlateBox, VehicleBox
+from services.recognizer.detect import Detector, PlateBox, VehicleBox
 from services.recognizer.engine import Engine, Provider
 from services.recognizer.read import Reader, Reading
 from services.recognizer.rectify import box_corners, rectify
@@ -42,7 +42,6 @@ class Limits:
         temperature: calibrates the reader's probabilities.
         state: least confidence of an issuing state that is given; above 1, none is.
         state_temperature: calibrates the state network's probabilities.
-        context: own, around and bias of `detect.Context`; without it the plate network decides alone.
         colour_temperature: calibrates the colour network's probabilities.
     """
 
@@ -53,7 +52,6 @@ class Limits:
     temperature: float
     state: float = 2.0
     state_temperature: float = 1.0
-    context: tuple[float, float, float] | None = None
     colour_temperature: float = 1.0
 
 
@@ -156,7 +154,6 @@ class Pipeline:
             engine("vehicles") if "vehicles" in models.files else None,
             plate_threshold=limits.plate,
             vehicle_threshold=limits.vehicle,
-            context=Context(*limits.context) if limits.context else None,
         )
         reader = Reader(engine("reader"), temperature=limits.temperature)
         states = None

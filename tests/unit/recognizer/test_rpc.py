@@ -110,7 +110,7 @@ async def test_more_than_fits_is_refused_with_a_time_to_come_back(
 async def test_models_are_named(served: Served, loaded: Loaded) -> None:
     answer = await served.stub.GetModels(recognizer_pb2.GetModelsRequest())
     assert answer == loaded.models
-    assert [m.name for m in answer.models] == ["detector", "reader", "vehicles", "state"]
+    assert [m.name for m in answer.models] == ["detector", "reader", "vehicles", "state", "colour"]
     assert all(len(m.sha256) == 64 for m in answer.models)
 
 

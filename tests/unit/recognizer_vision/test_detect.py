@@ -88,22 +88,3 @@ def test_a_turned_plate_is_straightened():
 def test_plates_at_the_border_do_not_break_rectification(corners):
     crop = rectify.rectify(np.zeros((300, 400, 3), np.uint8), np.array(corners, np.float32))
     assert crop.shape == (64, 160)
-
-
-def test_what_is_around_counts_for_a_plate():
-    """A lamp that looks like a plate is outvoted; a plate that is hard to see is found; boxes and corners stay."""
-    context = detect.Context(own=0.8, around=0.5, bias=1.0)
-    for logit, around, found in ((1.0, -9.0, 0), (-2.0, 4.0, 1)):
-        output = plate_map(10, 20, (30, 10, 50, 14), logit=logit)
-        weighed = context.joined(output, np.full((48, 80), around, np.float32))
-        assert weighed[0, 10, 20] == pytest.approx(0.8 * logit + 0.5 * around + 1)
-        assert (weighed[1:] == output[1:]).all()
-        assert len(detect.decode_plates(weighed, 0.3)[0]) == found
-
-
-def test_at_half_size_four_cells_are_one():
-    output, around = np.zeros((13, 24, 40), np.float32), np.full((48, 80), -3.0, np.float32)
-    around[21, 40] = 5
-    weighed = detect.Context(own=1.0, around=1.0, bias=0.0).joined(output, around)
-    assert weighed[0, 10, 20] == 5
-    assert (np.delete(weighed[0].ravel(), 10 * 40 + 20) == -3).all()

@@ -19,11 +19,10 @@ def test_shapes():
         assert plates.shape == (1, 13, 24, 40)
         assert vehicles.shape == (1, 9, 12, 20)
         assert small.shape == (1, 9, 24, 40)
-        near, far, around = VehicleNet().eval()(torch.zeros(1, 3, 192, 320))
+        near, far = VehicleNet().eval()(torch.zeros(1, 3, 192, 320))
         assert ColourNet().eval()(torch.zeros(2, 3, 64, 64)).shape == (2, 11)
     assert near.shape == (1, 9, 24, 40)
     assert far.shape == (1, 9, 48, 80)
-    assert around.shape == (1, 1, 48, 80)
 
 
 def test_both_normalisations_are_one():
@@ -60,15 +59,6 @@ def test_a_training_goes_on_where_it_stopped(tmp_path):
     assert torch.equal(second.model.weight, first.model.weight)
     stored = torch.load(tmp_path / "t.pt", weights_only=True)
     assert torch.allclose(stored["weight"], first.averaged["weight"])
-
-
-def test_heads_are_on_the_features_that_the_networks_give():
-    """What a head is trained on is what it gets in the whole network."""
-    x = torch.rand(1, 3, 64, 96)
-    for network, head, place in ((Detector(), "small_vehicles", 2), (VehicleNet(), "plates", 2)):
-        network.eval()
-        with torch.no_grad():
-            assert torch.equal(getattr(network, head)(network.fine_features(x)), network(x)[place])
 
 
 def test_a_shipped_network_computes_the_same_in_torch_and_goes_on_learning(tmp_path):
