@@ -13,8 +13,8 @@ from typing import Any
 from psycopg import AsyncConnection
 
 from plateward.reads.v1 import reads_pb2
+from servicekit.certificates import window
 from services.reads import purge_store as store
-from services.reads.certificates import window
 from services.reads.confidential import BASIS, Confidential
 from services.reads.partitions import day_of, start_of
 from services.reads.schedules import BEGINNING, CROP, READ, Alive, Schedules

@@ -27,11 +27,11 @@ from psycopg import AsyncConnection, errors
 
 from plateward.common.v1 import action_pb2
 from plateward.reads.v1 import reads_pb2
+from servicekit.certificates import CertificateStore, event_change, sign, window
 from servicekit.clock import Clock
 from servicekit.database import Pool
 from servicekit.ids import derived_id, new_id
 from services.reads import purge_store as store
-from services.reads.certificates import CertificateStore, event_change, sign, window
 from services.reads.confidential import BASIS, Confidential
 from services.reads.crops import Crops
 from services.reads.held_pictures import destroy_orphans

@@ -10,10 +10,10 @@ import grpc
 
 from plateward.common.v1 import action_pb2, errors_pb2
 from plateward.reads.v1 import reads_pb2
+from servicekit.certificates import CertificateStore
 from servicekit.context import current
 from servicekit.errors import PlatewardError
 from servicekit.times import instant
-from services.reads.certificates import CertificateStore
 from services.reads.confidential import Confidential
 from services.reads.evidence import Evidence
 from services.reads.holds import Holds

@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 from obstore.store import LocalStore, ObjectStore, from_url
 
 from plateward.reads.v1 import reads_pb2
+from servicekit.certificates import CertificateStore
 from servicekit.crypto import load_or_create_key
 from servicekit.database import migrate, open_pool
 from servicekit.kit import Kit
@@ -19,7 +20,6 @@ from servicekit.waker import Waker
 from services.reads.background import Ahead, destroy
 from services.reads.cameras import Cameras
 from services.reads.canvass import Canvass
-from services.reads.certificates import CertificateStore
 from services.reads.citus import distribute
 from services.reads.confidential import Confidential
 from services.reads.crops import Crops

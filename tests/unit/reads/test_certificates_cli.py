@@ -15,7 +15,7 @@ from clients.cli.audit_verdict import Verdict
 from clients.cli.certificate_page import check_certificate
 from plateward.hotlist.v1 import hotlist_pb2
 from plateward.reads.v1 import reads_pb2
-from services.reads.certificates import CertificateStore
+from servicekit.certificates import CertificateStore
 from tests.unit.reads.builders import AGENCY, JPEG, NOW, accepted, new_read
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from plateward.common.v1 import errors_pb2
+from servicekit.certificates import CertificateStore, statement
 from servicekit.errors import PlatewardError
 from services.reads import purge_store
-from services.reads.certificates import CertificateStore, statement
 from services.reads.crops import held_key
 from services.reads.schedules import ScheduleStore
 from tests.unit.reads.builders import AGENCY, JPEG, NOW, accepted, new_read
